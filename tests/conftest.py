@@ -1,0 +1,60 @@
+"""Fixtures for the whole suite: the external tools, and what happens when one is missing."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What each tool is looked up as, and the Debian package that brings it.
+TOOLS = {
+    "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"), "chromium"),
+    "qemu": (("qemu-system-aarch64",), "qemu-system-arm"),
+    "node": (("node",), "nodejs"),
+}
+
+
+def in_ci() -> bool:
+    """Whether a missing tool is a failure: the environment variable CI is `true`."""
+    return os.environ.get("CI", "").lower() == "true"
+
+
+def find_tool(tool: str, path: str | None = None) -> Path:
+    """Return the program, or skip the calling test with the name of the missing package; in CI, fail it.
+
+    `path` replaces the search path PATH.
+    """
+    names, package = TOOLS[tool]
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return Path(found)
+    message = f"{tool} is missing: none of {', '.join(names)} is on PATH (Debian: apt install {package})"
+    if in_ci():
+        pytest.fail(f"{message}; CI=true forbids to skip", pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The top folder of the source checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """Chromium or Chrome; skips when missing, fails in CI."""
+    return find_tool("chromium")
+
+
+@pytest.fixture(scope="session")
+def qemu_path() -> Path:
+    """qemu-system-aarch64; skips when missing, fails in CI."""
+    return find_tool("qemu")
+
+
+@pytest.fixture(scope="session")
+def node_path() -> Path:
+    """Node; skips when missing, fails in CI."""
+    return find_tool("node")
