@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
+# JupyterLab's question about news and its look for updates would be the first thing a student sees.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
@@ -17,12 +19,12 @@ LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-vers
 .NOTPARALLEL:
 
 help:
-	@sed -n 's/^# \(make\|Another\)/\1/p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --LabApp.news_url=None \
-		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS) $(NOTEBOOK)
+	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
+		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
 
 test: debian-packages check
 
@@ -47,6 +49,9 @@ $(PY):
 $(VENV)/.installed: requirements.lock pyproject.toml | $(PY)
 	$(PIP) install --require-hashes -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@mkdir -p $(LAB_SETTINGS)
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+		> $(LAB_SETTINGS)/overrides.json
 	@touch $@
 
 $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
