@@ -83,6 +83,8 @@ def _switch(default: bool, label: str, source: str) -> Any:
     return field(default=default, metadata={"unit": "", "label": label, "flag": True, "source": source})
 
 
+ITS_AREA_BYTES = 448 * KIB  # the tables, 64 KiB each, at the end of RAM
+
 _LAB = "the lab's recordings (data/recordings)"
 _QEMU = "QEMU 10.0.13 migration/options.c"
 
@@ -127,11 +129,13 @@ class Scenario:
     # the ITS
     its_devices: int = _number(6, "", "Devices with interrupts (0: no ITS)", 0, 64, "data/recordings k01")
     its_events_per_device: int = _number(4, "", "Events per device", 1, 32, "data/recordings k01")
-    its_command_period_s: float = _number(0.005, "s", "The guest maps or unmaps an event each", 0, 3600, "data/recordings k01")
+    its_command_period_s: float = _number(0.05, "s", "The guest maps or unmaps an event each (0: never)", 0, 3600,
+                                         "data/recordings k01, ten times slower")
     save_tables_when: str = _choice("stop", "Save the tables", SAVE_MOMENTS, "QEMU: at the stop; the others are experiments")
     # what happens when
     plan: tuple[Action, ...] = field(default=(), metadata={"unit": "", "label": "Plan", "source": "user commands, faults"})
-    give_up_s: float = _number(60.0, "s", "Give up after", 0.001, 1e6, "QEMU itself never gives up")
+    give_up_s: float | None = _number(None, "s", "Give up after (default: 60 s or ten bulk copies)", 0.001, 1e6,
+                                      "QEMU itself never gives up")
     costs: Costs = field(default=Costs(), metadata={"unit": "", "label": "Host costs", "source": "engine, set once"})
 
     def __post_init__(self) -> None:
@@ -207,6 +211,10 @@ def _check_together(s: Scenario) -> None:
     if s.working_set_bytes > room:
         raise ScenarioError(f"working_set_bytes = {s.working_set_bytes}: larger than the {max(room, 0)} bytes of RAM "
                             f"({s.ram_bytes}) behind working_set_offset_bytes = {s.working_set_offset_bytes}")
+    its_room = s.ram_bytes - ITS_AREA_BYTES
+    if s.its_devices and s.accelerator == "kvm" and s.working_set_offset_bytes + s.working_set_bytes > its_room:
+        raise ScenarioError(f"working_set_bytes = {s.working_set_bytes}: the ITS's tables lie in the last {ITS_AREA_BYTES} bytes of "
+                            f"RAM, so the working set must end at {its_room} at the latest (or its_devices = 0)")
     if s.pattern not in ("idle", "phases") and s.dirty_rate_bytes_per_s > 0 and not s.working_set_bytes:
         raise ScenarioError("working_set_bytes = 0: a guest that writes needs a working set (or pattern idle, or rate 0)")
     if s.contents and s.ram_bytes > GIB:

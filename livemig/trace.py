@@ -19,6 +19,7 @@ threshold   threshold                 size_bytes, bandwidth_bytes_per_s
 pending     estimate, exact           size_bytes
 sync        migration_bitmap_sync     pass, start_s, new_dirty_pages, remaining_bytes
 send        ram, or a device section  start_s, bytes, pages, zero_pages, first_page, last_page
+load        ram, or a device section  the destination has loaded it (lane dst)
 its         SAVE_TABLES, SET CBASER   pages (numbers), tables (see `engine.devices`), errno
 fault       what broke                text
 sample      query-migrate             the QMP field names, verbatim
@@ -49,7 +50,7 @@ __all__ = ["SCHEMA", "Event", "Mark", "Outcome", "Pass", "Span", "Trace", "Trace
 
 SCHEMA = "livemig-trace/1"
 LANES = ("user", "main", "migration", "vm", "its", "dst")
-KINDS = ("mark", "command", "call", "return", "state", "event", "threshold", "pending", "sync", "send", "its", "fault",
+KINDS = ("mark", "command", "call", "return", "state", "event", "threshold", "pending", "sync", "send", "load", "its", "fault",
          "sample", "gap")
 COLUMNS = ("t_s", "kind", "lane", "name", "depth", "data")
 

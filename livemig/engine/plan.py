@@ -1,0 +1,81 @@
+"""What happens when: the scenario's plan of user commands and faults, run at their times beside the migration thread."""
+
+from __future__ import annotations
+
+from livemig.engine.migration import migration_cancel
+from livemig.engine.state import MigrationState
+from livemig.scenario import Action
+
+__all__ = ["Plan", "give_up_after_s"]
+
+_BULK_COPIES = 10
+
+
+class Plan:
+    """Arms the machine's alarms; `released` says how a wait in pre-switchover ended."""
+
+    def __init__(self, actions: tuple[Action, ...]) -> None:
+        self._actions = actions
+        self.released = False
+        self.gave_up = False
+
+    def arm(self, s: MigrationState, moment: str) -> None:
+        """Actions at a time count from T0, the others from now on."""
+        base_s = 0.0 if moment == "time" else s.machine.t_s
+        for action in self._actions:
+            if action.at == moment:
+                s.machine.at(base_s + action.at_s, lambda action=action: self.act(s, action))  # type: ignore[misc]
+
+    def arm_give_up(self, s: MigrationState) -> None:
+        """QEMU would go on for ever; the model cancels."""
+        s.machine.at(give_up_after_s(s), lambda: self._give_up(s))
+
+    def act(self, s: MigrationState, action: Action) -> None:
+        """Run one action now."""
+        if s.status in ("completed", "failed", "cancelled", "cancelling"):
+            return
+        if action.do == "cancel":
+            s.reason = s.reason or "migrate_cancel"
+            self._cancel(s)
+        elif action.do == "continue":
+            s.machine.emit("command", "migrate-continue", {"state": "pre-switchover"}, lane="user")
+            self.released = True
+        elif action.do == "link_failure":
+            s.channel.error = "Unable to write to socket: Broken pipe"
+            s.machine.emit("fault", "link failure", {"text": "the connection to the destination is gone"}, lane="dst")
+        else:
+            self._set_parameter(s, action)
+
+    def _set_parameter(self, s: MigrationState, action: Action) -> None:
+        assert action.value is not None
+        name = {"set_downtime_limit": "downtime-limit", "set_bandwidth": "max-bandwidth"}[action.do]
+        s.machine.emit("command", "migrate-set-parameters", {name: action.value}, lane="user")
+        if action.do == "set_downtime_limit":
+            s.downtime_limit_s = action.value
+        else:
+            s.bandwidth_limit_bytes_per_s = action.value or None
+
+    def _cancel(self, s: MigrationState) -> None:
+        s.machine.emit("command", "migrate_cancel", {}, lane="user")
+        with s.machine.on("main"):
+            migration_cancel(s)
+        self.released = True
+
+    def _give_up(self, s: MigrationState) -> None:
+        if s.status in ("setup", "active", "pre-switchover"):
+            self.gave_up = True
+            self._cancel(s)
+
+    def wait_in_pre_switchover(self, s: MigrationState) -> None:
+        """Let time pass from alarm to alarm until migrate-continue or a cancel."""
+        self.arm(s, "pre-switchover")
+        while not self.released and s.machine.alarms:
+            s.machine.advance_to(s.machine.alarms[0][0])
+
+
+def give_up_after_s(s: MigrationState) -> float:
+    """The scenario's give-up time; by default a minute or ten bulk copies, whichever is longer."""
+    if s.scenario.give_up_s is not None:
+        return s.scenario.give_up_s
+    speed = min(s.bandwidth_limit_bytes_per_s or float("inf"), s.channel.speed_bytes_per_s)
+    return max(60.0, _BULK_COPIES * s.scenario.ram_bytes / speed)

@@ -1,0 +1,162 @@
+"""RAM in the stream: the dirty log, the pending counts, and the passes (QEMU 10.0.13 migration/ram.c)."""
+
+from __future__ import annotations
+
+import math
+
+from livemig.engine.channel import Gather
+from livemig.engine.machine import traced
+from livemig.engine.rules import RATES_PERIOD_S
+from livemig.engine.state import MigrationError, MigrationState
+
+__all__ = ["ram_save_complete", "ram_save_iterate", "ram_save_setup", "ram_state_pending_estimate", "ram_state_pending_exact"]
+
+_ALL = 1 << 62
+
+
+@traced("migration/ram.c")
+def ram_save_setup(s: MigrationState) -> None:
+    """Start dirty logging, mark every page, sync for the first time (T1)."""
+    ram_init_all(s)
+
+
+@traced("migration/ram.c")
+def ram_init_all(s: MigrationState) -> None:
+    """Allocate the bitmaps."""
+    ram_init_bitmaps(s)
+
+
+@traced("migration/ram.c")
+def ram_init_bitmaps(s: MigrationState) -> None:
+    """All bits set: in the first pass everything is sent. Then the first sync."""
+    s.memory.mark_all_dirty()
+    memory_global_dirty_log_start(s)
+    migration_bitmap_sync_precopy(s)
+
+
+@traced("system/memory.c")
+def memory_global_dirty_log_start(s: MigrationState) -> None:
+    """From here on the guest's writes are logged."""
+
+
+@traced("migration/ram.c")
+def migration_bitmap_sync_precopy(s: MigrationState) -> None:
+    """One sync with the notifiers around it."""
+    if s.its is not None and s.scenario.save_tables_when == "each_sync" and s.paused_at_s is None:
+        s.its.save_tables(s)  # the experiment "in each pass", not QEMU
+    migration_bitmap_sync(s)
+
+
+@traced("migration/ram.c")
+def migration_bitmap_sync(s: MigrationState) -> None:
+    """Dirty log to migration bitmap: what is newly dirty is OR-ed with the leftover of the pass."""
+    start_s = s.machine.t_s
+    s.counters.dirty_sync_count += 1
+    memory_global_dirty_log_sync(s)
+    s.guest_runs()
+    new = s.memory.sync(s.guest_s)
+    memory_global_after_dirty_log_sync(s)
+    number = s.counters.dirty_sync_count
+    s.machine.emit("sync", "migration_bitmap_sync", {
+        "pass": number, "start_s": start_s, "new_dirty_pages": new, "remaining_bytes": s.pending_bytes})
+    if s.machine.t_s - s.rates_start_s > RATES_PERIOD_S and s.rates_start_s > 0:
+        migration_trigger_throttle(s)
+        migration_update_rates(s)
+        s.rates_start_s = s.machine.t_s
+    elif not s.rates_start_s:
+        s.rates_start_s = s.machine.t_s
+    s.event("MIGRATION_PASS", {"pass": number})
+
+
+@traced("system/memory.c")
+def memory_global_dirty_log_sync(s: MigrationState) -> None:
+    """Fetch the dirty log (KVM: KVM_GET_DIRTY_LOG for each slot)."""
+    s.machine.spend(s.scenario.costs.sync_s)
+
+
+@traced("system/memory.c")
+def memory_global_after_dirty_log_sync(s: MigrationState) -> None:
+    """Under TCG the vCPU must pass a safe point here, so that no write is missed."""
+
+
+@traced("migration/ram.c")
+def migration_trigger_throttle(s: MigrationState) -> None:
+    """auto-converge looks here whether to slow the guest down (not modelled yet: the capability is off)."""
+
+
+@traced("migration/ram.c")
+def migration_update_rates(s: MigrationState) -> None:
+    """dirty-pages-rate for query-migrate."""
+
+
+@traced("migration/ram.c")
+def ram_state_pending_estimate(s: MigrationState) -> int:
+    """Bits left in the migration bitmap x page size, without a sync. Bytes."""
+    return s.pending_bytes
+
+
+@traced("migration/ram.c")
+def ram_state_pending_exact(s: MigrationState) -> int:
+    """Sync first, then count. Bytes."""
+    migration_bitmap_sync_precopy(s)
+    return s.pending_bytes
+
+
+@traced("migration/ram.c")
+def ram_save_iterate(s: MigrationState) -> None:
+    """Send dirty pages until the window's budget, 50 ms, or the dirty pages end."""
+    gather = Gather(s.rules, s.window_limit_bytes - s.channel.used_bytes)
+    _send_pages(s, gather)
+
+
+@traced("migration/ram.c")
+def ram_save_complete(s: MigrationState) -> None:
+    """With the VM stopped: one more sync, then everything that is left, without a rate limit."""
+    migration_bitmap_sync_precopy(s)
+    before = s.channel.sent_bytes
+    _send_pages(s, None)
+    s.counters.downtime_bytes += s.channel.sent_bytes - before
+
+
+def _send_pages(s: MigrationState, gather: Gather | None) -> None:
+    """Send runs of dirty pages; `gather` is None in the final pass, which nothing limits but the link."""
+    channel, memory, machine = s.channel, s.memory, s.machine
+    _write_or_fail(s)
+    s.guest_runs()
+    start_s, sent, normal, zero = machine.t_s, 0, 0, 0
+    first_page, last_page = -1, -1
+    while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)):
+        limits = (_ALL, _ALL) if gather is None else (gather.pages_to_limit(channel, False), gather.pages_to_limit(channel, True))
+        run = memory.next_run(*limits)
+        if run is None:
+            break
+        run = run.head(limits[run.zero])
+        if gather is not None:
+            gather.add(channel, run)
+        size = run.count * channel.page_bytes(run.zero) + channel.block_change_bytes(int(run.first >= memory.ram_pages))
+        memory.send(run)
+        first_page, last_page = (run.first if first_page < 0 else first_page), run.last
+        sent += size
+        normal += 0 if run.zero else run.count
+        zero += run.count if run.zero else 0
+        machine.spend(run.count * channel.page_s(run.zero))
+        if channel.error is not None:
+            break
+    sent += channel.wire.framing_bytes
+    channel.count(sent)
+    s.counters.normal_pages += normal
+    s.counters.duplicate_pages += zero
+    machine.emit("send", "ram", {"start_s": start_s, "bytes": sent, "pages": normal, "zero_pages": zero,
+                                 "first_page": first_page, "last_page": last_page})
+    _write_or_fail(s)
+
+
+def _write_or_fail(s: MigrationState) -> None:
+    """A write to a broken stream fails; the caller sees it as QEMU's function sees ret < 0."""
+    if s.channel.error is not None:
+        raise MigrationError(s.channel.error)
+
+
+def transfer_seconds(s: MigrationState, size_bytes: int) -> float:
+    """Seconds that `size_bytes` take on the link, unthrottled."""
+    return size_bytes / s.channel.speed_bytes_per_s if math.isfinite(s.channel.speed_bytes_per_s) else 0.0

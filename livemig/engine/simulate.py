@@ -1,0 +1,104 @@
+"""simulate(scenario) -> Trace: one migration from T0 to its end, deterministic, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from livemig.engine.devices import ItsModel
+from livemig.engine.machine import FUNCTIONS
+from livemig.engine.migration import incoming, migration_cleanup_bh, migration_thread, qmp_migrate
+from livemig.engine.plan import Plan, give_up_after_s
+from livemig.engine.state import MigrationState
+from livemig.engine.vmstop import Handler, HandlerError, default_handlers, qemu_add_vm_change_state_handler
+from livemig.scenario import Scenario
+from livemig.trace import Outcome, Trace
+
+__all__ = ["run", "simulate"]
+
+_MIB = 1 << 20
+
+
+def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = ()) -> Trace:
+    """Run one migration and return its Trace.
+
+    `handlers` are registered behind the machine's own, by their priority. Raises `HandlerError` when one of them raises
+    (its `trace` holds what happened until then). A run that does not converge ends at its give-up time, status cancelled.
+    """
+    return run(MigrationState(scenario or Scenario()), handlers)
+
+
+def run(s: MigrationState, handlers: Iterable[Handler] = ()) -> Trace:
+    """As `simulate`, on a state that the caller keeps (to look into its memories afterwards)."""
+    scenario = s.scenario
+    s.handlers.extend(default_handlers(scenario.accelerator))
+    for handler in handlers:
+        qemu_add_vm_change_state_handler(s.handlers, handler)
+    if scenario.its_devices and scenario.accelerator == "kvm":
+        s.its = ItsModel(s)
+    plan = s.plan = Plan(scenario.plan)
+    try:
+        _migrate(s, plan)
+    except HandlerError as error:
+        error.trace = _trace(s)
+        raise
+    return _trace(s)
+
+
+def _migrate(s: MigrationState, plan: Plan) -> None:
+    s.mark("T0", "the user says migrate; the VM runs on")
+    s.machine.emit("command", "migrate", {}, lane="user")
+    plan.arm(s, "time")
+    plan.arm_give_up(s)
+    qmp_migrate(s)
+    if s.its is not None and s.scenario.save_tables_when == "t0":
+        s.its.save_tables(s)  # the experiment "too early", not QEMU
+    with s.machine.on("migration"):
+        migration_thread(s)
+    s.machine.alarms.clear()
+    if s.status == "completed":
+        incoming(s)
+    migration_cleanup_bh(s)
+
+
+def _trace(s: MigrationState) -> Trace:
+    scenario = s.scenario
+    meta: dict[str, Any] = {
+        "source": "simulated", "id": "model", "qemu_version": s.rules.version, "scenario": scenario.to_dict(),
+        "functions": dict(FUNCTIONS), "outcome": asdict(_outcome(s)),
+        "memory": {"different_pages": [int(p) for p in s.different_pages] if s.different_pages is not None else None},
+    }
+    if s.its is not None:
+        meta["its"] = {"guest_commands": s.its.commands_done, "saves": s.its.saves,
+                       "report": s.its.report() if s.status == "completed" else None}
+    return Trace(meta, s.machine.rows)
+
+
+def _outcome(s: MigrationState) -> Outcome:
+    counters = s.counters
+    transferred = s.channel.sent_bytes - (0 if s.rules.counts_device_bytes else counters.device_bytes)
+    completed = s.status == "completed"
+    return Outcome(
+        status=s.status, reason=_reason(s), total_time_s=s.total_time_s, setup_time_s=s.setup_time_s,
+        downtime_s=s.downtime_s if completed else None, transferred_bytes=transferred,
+        downtime_bytes=counters.downtime_bytes, normal_pages=counters.normal_pages,
+        duplicate_pages=counters.duplicate_pages, dirty_sync_count=counters.dirty_sync_count,
+        guest_runs_on="destination" if s.destination_runs else ("source" if s.runstate == "running" else None))
+
+
+def _reason(s: MigrationState) -> str:
+    if not (s.plan and s.plan.gave_up):
+        return s.reason
+    exact = [int(r.data["size_bytes"]) for r in s.machine.rows if r.kind == "pending" and r.name == "exact"]
+    start = f"gave up after {give_up_after_s(s):.6g} s: "
+    if not exact:
+        return start + f"the first pass was not done, {s.pending_bytes / _MIB:.1f} MiB were still to send"
+    limit = s.bandwidth_limit_bytes_per_s
+    speed = min(limit or float("inf"), s.channel.speed_bytes_per_s) / _MIB
+    scenario = s.scenario
+    return start + (
+        f"pending was never below the threshold of {s.threshold_bytes / _MIB:.3g} MiB when it was counted "
+        f"({len(exact)} times, smallest {min(exact) / _MIB:.3g} MiB); the guest writes "
+        f"{scenario.dirty_rate_bytes_per_s / _MIB:.4g} MiB/s in a working set of {scenario.working_set_bytes / _MIB:.4g} MiB, "
+        f"the migration sends {speed:.4g} MiB/s")
