@@ -5,8 +5,8 @@ the link: the write rate, where the writer stood at T0, the speed that a paced l
 
 Where the writer stood. The guest prints a dot after each `dot_pages` page writes; who has seen k dots at time t knows
 that the number of writes w lay in [k*dot_pages, (k+1)*dot_pages). The guest catches up whatever it was late, so
-w(t) = w(0) + rate*t, and each poll gives an interval for w(0); so does the stop, whose time the trace has. A poll can be
-answered late, or the guest be late, so a few intervals miss the truth: the answer is the interval that most of them
+w(t) = w(0) + rate*t, and each poll gives an interval for w(0); so does the stop, whose time the trace has. A poll can
+be answered late, or the guest be late, so a few intervals miss the truth: the answer is the interval that most of them
 agree on (Marzullo's algorithm). `writer_start` reports its width; `data/README.md` has the figures.
 """
 

@@ -53,12 +53,14 @@ _OPTIONAL: Mapping[str, tuple[type, ...]] = {
     "kvm": (dict,), "kvm.rows": (list,), "its": (dict,), "its.dumps": (dict,), "its.commands": (list,),
 }
 _POSITIVE = ("params.ram", "page_size")
-_NOT_NEGATIVE = ("params.wset", "params.bw", "params.dl", "params.rate", "params.link", "params.cancel_s",
-                 "params.poll_ms", "guest.fill_start", "guest.fill_end", "guest.ws_base", "guest.ws_pages",
-                 "guest.rate", "guest.dot_pages", "guest.pages_per_tick", "guest.tick_us",
-                 "write_rate_during_mib_s", "link_seen_mib_s", "dirty_rate_before.writes_mib_s", "final.total-time", "final.downtime", "final.setup-time",
-                 "final.ram.total", "final.ram.transferred", "final.ram.normal", "final.ram.duplicate",
-                 "final.ram.dirty-sync-count", "final.ram.downtime-bytes")
+_NOT_NEGATIVE = (
+    "params.wset", "params.bw", "params.dl", "params.rate", "params.link", "params.cancel_s", "params.poll_ms",
+    "guest.fill_start", "guest.fill_end", "guest.ws_base", "guest.ws_pages", "guest.rate", "guest.dot_pages",
+    "guest.pages_per_tick", "guest.tick_us", "write_rate_during_mib_s", "link_seen_mib_s",
+    "dirty_rate_before.writes_mib_s", "final.total-time", "final.downtime", "final.setup-time", "final.ram.total",
+    "final.ram.transferred", "final.ram.normal", "final.ram.duplicate", "final.ram.dirty-sync-count",
+    "final.ram.downtime-bytes",
+)
 # Columns of the row lists; None in a tuple means that the value may be missing.
 _ROWS: Mapping[str, tuple[tuple[type, ...], ...]] = {
     "trace_src": ((int, float, _NONE), (str,), (dict,)),
