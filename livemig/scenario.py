@@ -72,7 +72,9 @@ class Action:
 
 
 def _number(default: Any, unit: str, label: str, low: float, high: float, source: str, **more: Any) -> Any:
-    return field(default=default, metadata={"unit": unit, "label": label, "min": low, "max": high, "source": source, **more})
+    return field(
+        default=default, metadata={"unit": unit, "label": label, "min": low, "max": high, "source": source, **more}
+    )
 
 
 def _choice(default: str, label: str, choices: tuple[str, ...], source: str) -> Any:
@@ -96,8 +98,14 @@ class Scenario:
     # the guest's memory
     ram_bytes: int = _number(256 * MIB, "bytes", "Guest RAM", 4096, 16 * TIB, _LAB, slider=(64 * MIB, 64 * GIB))
     page_bytes: int = _number(4096, "bytes", "Page size", 512, GIB, "AArch64 4 KiB granule")
-    other_ram_bytes: int = _number(128 * MIB + 136 * KIB, "bytes", "Other RAM blocks (zero)", 0, TIB,
-                                   "QEMU virt: two 64 MiB flash banks and 34 pages of tables; recorded ram.total")
+    other_ram_bytes: int = _number(
+        128 * MIB + 136 * KIB,
+        "bytes",
+        "Other RAM blocks (zero)",
+        0,
+        TIB,
+        "QEMU virt: two 64 MiB flash banks and 34 pages of tables; recorded ram.total",
+    )
     filled_offset_bytes: int = _number(2 * MIB, "bytes", "First byte that is not zero", 0, 16 * TIB, _LAB)
     filled_bytes: int | None = _number(None, "bytes", "RAM that is not zero (default: all the rest)", 0, 16 * TIB, _LAB)
     contents: bool = _switch(False, "RAM as real bytes (guests up to 1 GiB)", "DESIGN.md, decision 5")
@@ -106,36 +114,58 @@ class Scenario:
     dirty_rate_bytes_per_s: float = _number(20.0 * MIB, "bytes/s", "Dirty rate", 0, 1e14, _LAB, slider=(0, 512 * MIB))
     working_set_bytes: int = _number(64 * MIB, "bytes", "Working set", 0, 16 * TIB, _LAB, slider=(0, 256 * MIB))
     working_set_offset_bytes: int = _number(2 * MIB, "bytes", "Working set starts at", 0, 16 * TIB, _LAB)
-    writer_start_writes: float = _number(0, "pages", "Page writes before T0", 0, 1e15, "tells where the writer stands at T0")
+    writer_start_writes: float = _number(
+        0, "pages", "Page writes before T0", 0, 1e15, "tells where the writer stands at T0"
+    )
     hot_fraction: float = _number(0.1, "", "Hot part of the working set", 0, 1, "hot_cold")
     hot_share: float = _number(0.9, "", "Share of writes that go to the hot part", 0, 1, "hot_cold")
     zipf_exponent: float = _number(1.0, "", "Zipf exponent (steps of 0.5)", 0.5, 3, "zipf")
     phases: tuple[Phase, ...] = field(default=(), metadata={"unit": "", "label": "Phases", "source": "pattern phases"})
     seed: int = _number(1, "", "Seed of random patterns", 0, 2**32 - 1, "engine/workload.py")
     # the migration's parameters
-    bandwidth_bytes_per_s: float | None = _number(64.0 * MIB, "bytes/s", "Bandwidth (max-bandwidth; None = no limit)", 4096, 1e14,
-                                                  _QEMU, slider=(8 * MIB, 1024 * MIB))
+    bandwidth_bytes_per_s: float | None = _number(
+        64.0 * MIB,
+        "bytes/s",
+        "Bandwidth (max-bandwidth; None = no limit)",
+        4096,
+        1e14,
+        _QEMU,
+        slider=(8 * MIB, 1024 * MIB),
+    )
     link_bytes_per_s: float | None = _number(None, "bytes/s", "Link speed (default: memory speed)", 1, 1e14, _LAB)
-    switchover_rule: str = _choice("qemu", "Switchover rule", SWITCHOVER_RULES,
-                                   "qemu: measured bandwidth x downtime-limit; fixed: the seed's number of bytes")
+    switchover_rule: str = _choice(
+        "qemu",
+        "Switchover rule",
+        SWITCHOVER_RULES,
+        "qemu: measured bandwidth x downtime-limit; fixed: the seed's number of bytes",
+    )
     downtime_limit_s: float = _number(0.3, "s", "Downtime limit", 0, 2000, _QEMU, slider=(0.01, 2))
-    fixed_threshold_bytes: int = _number(64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the seed: usually 64 KB",
-                                         slider=(4 * KIB, 256 * MIB))
+    fixed_threshold_bytes: int = _number(
+        64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the seed: usually 64 KB", slider=(4 * KIB, 256 * MIB)
+    )
     qemu_version: str = _choice("10.0", "QEMU version", QEMU_VERSIONS, "10.0.13 and 7.2.22 are recorded")
-    accelerator: str = _choice("kvm", "Accelerator", ACCELERATORS, "kvm: the ITS lives in the kernel; tcg: in guest memory")
+    accelerator: str = _choice(
+        "kvm", "Accelerator", ACCELERATORS, "kvm: the ITS lives in the kernel; tcg: in guest memory"
+    )
     pause_before_switchover: bool = _switch(False, "pause-before-switchover", _QEMU)
     return_path: bool = _switch(False, "return-path", _QEMU)
     switchover_ack: bool = _switch(False, "switchover-ack (10.0 only)", _QEMU)
     # the ITS
     its_devices: int = _number(6, "", "Devices with interrupts (0: no ITS)", 0, 64, "data/recordings k01")
     its_events_per_device: int = _number(4, "", "Events per device", 1, 32, "data/recordings k01")
-    its_command_period_s: float = _number(0.05, "s", "The guest maps or unmaps an event each (0: never)", 0, 3600,
-                                         "data/recordings k01, ten times slower")
-    save_tables_when: str = _choice("stop", "Save the tables", SAVE_MOMENTS, "QEMU: at the stop; the others are experiments")
+    its_command_period_s: float = _number(
+        0.05, "s", "The guest maps or unmaps an event each (0: never)", 0, 3600, "data/recordings k01, ten times slower"
+    )
+    save_tables_when: str = _choice(
+        "stop", "Save the tables", SAVE_MOMENTS, "QEMU: at the stop; the others are experiments"
+    )
     # what happens when
-    plan: tuple[Action, ...] = field(default=(), metadata={"unit": "", "label": "Plan", "source": "user commands, faults"})
-    give_up_s: float | None = _number(None, "s", "Give up after (default: 60 s or ten bulk copies)", 0.001, 1e6,
-                                      "QEMU itself never gives up")
+    plan: tuple[Action, ...] = field(
+        default=(), metadata={"unit": "", "label": "Plan", "source": "user commands, faults"}
+    )
+    give_up_s: float | None = _number(
+        None, "s", "Give up after (default: 60 s or ten bulk copies)", 0.001, 1e6, "QEMU itself never gives up"
+    )
     costs: Costs = field(default=Costs(), metadata={"unit": "", "label": "Host costs", "source": "engine, set once"})
 
     def __post_init__(self) -> None:
@@ -193,34 +223,50 @@ def _check_field(item: Field[Any], value: Any) -> None:
         raise ScenarioError(f"{item.name} = {value!r}: expected a whole number")
     if not meta["min"] <= value <= meta["max"]:
         limit = ("below the smallest", meta["min"]) if value < meta["min"] else ("above the largest", meta["max"])
-        raise ScenarioError(f"{item.name} = {value:g} {meta['unit']}: {limit[0]} allowed value, {limit[1]:g} ({meta['source']})")
+        raise ScenarioError(
+            f"{item.name} = {value:g} {meta['unit']}: {limit[0]} allowed value, {limit[1]:g} ({meta['source']})"
+        )
 
 
 def _check_together(s: Scenario) -> None:
     page = s.page_bytes
     if page & (page - 1):
         raise ScenarioError(f"page_bytes = {page}: not a power of two (a page address is a bit field)")
-    for name in ("ram_bytes", "other_ram_bytes", "working_set_bytes", "working_set_offset_bytes", "filled_offset_bytes"):
+    for name in (
+        "ram_bytes",
+        "other_ram_bytes",
+        "working_set_bytes",
+        "working_set_offset_bytes",
+        "filled_offset_bytes",
+    ):
         if getattr(s, name) % page:
             raise ScenarioError(f"{name} = {getattr(s, name)}: not a multiple of page_bytes = {page}")
     if s.ram_bytes < page:
         raise ScenarioError(f"ram_bytes = {s.ram_bytes}: smaller than one page of {page} bytes")
     if s.pages > 2**32:
-        raise ScenarioError(f"ram_bytes = {s.ram_bytes}: {s.pages} pages; more than 2^32 need larger pages (page_bytes)")
+        raise ScenarioError(
+            f"ram_bytes = {s.ram_bytes}: {s.pages} pages; more than 2^32 need larger pages (page_bytes)"
+        )
     room = s.ram_bytes - s.working_set_offset_bytes
     if s.working_set_bytes > room:
-        raise ScenarioError(f"working_set_bytes = {s.working_set_bytes}: larger than the {max(room, 0)} bytes of RAM "
-                            f"({s.ram_bytes}) behind working_set_offset_bytes = {s.working_set_offset_bytes}")
+        raise ScenarioError(
+            f"working_set_bytes = {s.working_set_bytes}: larger than the {max(room, 0)} bytes of RAM "
+            f"({s.ram_bytes}) behind working_set_offset_bytes = {s.working_set_offset_bytes}"
+        )
     its_room = s.ram_bytes - ITS_AREA_BYTES
     if s.its_devices and s.accelerator == "kvm" and s.working_set_offset_bytes + s.working_set_bytes > its_room:
-        raise ScenarioError(f"working_set_bytes = {s.working_set_bytes}: the ITS's tables lie in the last {ITS_AREA_BYTES} bytes of "
-                            f"RAM, so the working set must end at {its_room} at the latest (or its_devices = 0)")
+        raise ScenarioError(
+            f"working_set_bytes = {s.working_set_bytes}: the ITS's tables lie in the last {ITS_AREA_BYTES} "
+            f"bytes of RAM, so the working set must end at {its_room} at the latest (or its_devices = 0)"
+        )
     if s.pattern not in ("idle", "phases") and s.dirty_rate_bytes_per_s > 0 and not s.working_set_bytes:
-        raise ScenarioError("working_set_bytes = 0: a guest that writes needs a working set (or pattern idle, or rate 0)")
+        raise ScenarioError("working_set_bytes = 0: a guest that writes needs a working set (or pattern idle, rate 0)")
     if s.contents and s.ram_bytes > GIB:
-        raise ScenarioError(f"contents = True with ram_bytes = {s.ram_bytes}: real bytes are for guests up to 1 GiB ({GIB})")
+        raise ScenarioError(f"contents = True with ram_bytes = {s.ram_bytes}: real bytes are for guests up to {GIB}")
     if s.pattern == "zipf" and (2 * s.zipf_exponent) % 1:
-        raise ScenarioError(f"zipf_exponent = {s.zipf_exponent}: steps of 0.5 only, so that every language computes the same pages")
+        raise ScenarioError(
+            f"zipf_exponent = {s.zipf_exponent}: steps of 0.5 only (every language must compute the same)"
+        )
     if s.switchover_ack and not s.return_path:
         raise ScenarioError("switchover_ack = True: needs return_path = True, the ACK comes back on it")
     if s.switchover_ack and s.qemu_version == "7.2":
@@ -234,10 +280,12 @@ def _check_phases(s: Scenario) -> None:
         raise ScenarioError("pattern = 'phases': phases is empty, at least one Phase is needed")
     for i, phase in enumerate(s.phases):
         if phase.pattern not in PATTERNS or phase.pattern in ("phases", "lab_random"):
-            raise ScenarioError(f"phases[{i}].pattern = {phase.pattern!r}: expected one of idle, sequential, uniform, hot_cold, zipf")
+            raise ScenarioError(f"phases[{i}].pattern = {phase.pattern!r}: expected one of {', '.join(PATTERNS[:5])}")
         if not (phase.duration_s > 0 and phase.dirty_rate_bytes_per_s >= 0):
-            raise ScenarioError(f"phases[{i}]: duration_s = {phase.duration_s} must be > 0, "
-                                f"dirty_rate_bytes_per_s = {phase.dirty_rate_bytes_per_s} must be >= 0")
+            raise ScenarioError(
+                f"phases[{i}]: duration_s = {phase.duration_s} must be > 0, "
+                f"dirty_rate_bytes_per_s = {phase.dirty_rate_bytes_per_s} must be >= 0"
+            )
         if phase.pattern != "idle" and not s.working_set_bytes:
             raise ScenarioError(f"phases[{i}] writes: working_set_bytes = 0 leaves it no page to write")
 

@@ -2,7 +2,8 @@
 
 Everything that is drawn, tabulated, replayed or checked reads a `Trace`. A trace is a tuple of `Event` rows in time
 order and a `meta` dictionary. It imports nothing of livemig, so the engine (which writes traces) and the lab (which
-converts recordings into traces) meet here and nowhere else. A renderer draws the events that are present and invents none.
+converts recordings into traces) meet here and nowhere else. A renderer draws the events that are present and
+invents none.
 
 Kinds of events (`Event.kind`), with `Event.name` and the keys of `Event.data`:
 
@@ -49,9 +50,23 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Event", "Mark", "Outcome", "Pass", "Span", "Trace", "TraceError"]
 
 SCHEMA = "livemig-trace/1"
-LANES = ("user", "main", "migration", "vm", "its", "dst")
-KINDS = ("mark", "command", "call", "return", "state", "event", "threshold", "pending", "sync", "send", "load", "its", "fault",
-         "sample", "gap")
+KINDS = (
+    "mark",
+    "command",
+    "call",
+    "return",
+    "state",
+    "event",
+    "threshold",
+    "pending",
+    "sync",
+    "send",
+    "load",
+    "its",
+    "fault",
+    "sample",
+    "gap",
+)
 COLUMNS = ("t_s", "kind", "lane", "name", "depth", "data")
 
 _SERIES = {
@@ -138,8 +153,10 @@ class Trace:
 
     def __repr__(self) -> str:
         outcome = self.outcome
-        return (f"<Trace {self.meta.get('source', '?')} {self.meta.get('id', '')}: {outcome.status}, "
-                f"{len(self.events)} events, {self.end_s:.3f} s>")
+        return (
+            f"<Trace {self.meta.get('source', '?')} {self.meta.get('id', '')}: {outcome.status}, "
+            f"{len(self.events)} events, {self.end_s:.3f} s>"
+        )
 
     # -- reading ---------------------------------------------------------------------------------------------------
     @property
@@ -155,8 +172,11 @@ class Trace:
     def select(self, kind: str | None = None, name: str | None = None, lane: str | None = None) -> Iterator[Event]:
         """The events of one kind, name and lane, in order; None means any."""
         for event in self.events:
-            if ((kind is None or event.kind == kind) and (name is None or event.name == name)
-                    and (lane is None or event.lane == lane)):
+            if (
+                (kind is None or event.kind == kind)
+                and (name is None or event.name == name)
+                and (lane is None or event.lane == lane)
+            ):
                 yield event
 
     def marks(self) -> tuple[Mark, ...]:
@@ -168,7 +188,7 @@ class Trace:
         return next((e.t_s for e in self.select("mark", label)), None)
 
     def passes(self) -> tuple[Pass, ...]:
-        """Sync to sync; a sync that decided the switchover has no pass of its own, the final sync starts the last pass."""
+        """Sync to sync; the sync that decided the switchover has no pass of its own, the final sync has the last."""
         syncs = list(self.select("sync"))
         if not syncs:
             return ()
@@ -191,11 +211,18 @@ class Trace:
             if final:
                 end = max([e.t_s for e in sends if e.t_s >= begin], default=end)
             mine = [e for e in sends if begin <= float(e.data.get("start_s", e.t_s)) < end or (final and e.t_s >= begin)]
-            passes.append(Pass(
-                int(sync.data["pass"]), begin, end, int(sync.data.get("remaining_bytes") or 0),
-                sum(int(e.data.get("bytes", 0)) for e in mine),
-                sum(int(e.data.get("pages", 0)) for e in mine),
-                sum(int(e.data.get("zero_pages", 0)) for e in mine), final))
+            passes.append(
+                Pass(
+                    int(sync.data["pass"]),
+                    begin,
+                    end,
+                    int(sync.data.get("remaining_bytes") or 0),
+                    sum(int(e.data.get("bytes", 0)) for e in mine),
+                    sum(int(e.data.get("pages", 0)) for e in mine),
+                    sum(int(e.data.get("zero_pages", 0)) for e in mine),
+                    final,
+                )
+            )
         return tuple(passes)
 
     def spans(self) -> tuple[Span, ...]:
@@ -203,7 +230,7 @@ class Trace:
         return tuple(_vm_spans(self)) + tuple(_thread_spans(self))
 
     def series(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Times (s) and values of a curve: pending, estimate, exact, threshold (bytes), bandwidth, or a sample's field."""
+        """Times (s) and values of pending, estimate, exact, threshold (bytes), bandwidth, or a field of samples."""
         kind, event_name, key = _SERIES.get(name, ("sample", None, name))
         rows = [(e.t_s, e.data[key]) for e in self.select(kind, event_name) if e.data.get(key) is not None]
         if not rows and name not in _SERIES and not any(name in e.data for e in self.select("sample")):
@@ -219,7 +246,7 @@ class Trace:
             if event.t_s > t_s:
                 break
             if event.lane == lane and event.kind in ("call", "return"):
-                del stack[event.depth:]
+                del stack[event.depth :]
                 if event.kind == "call":
                     stack.append(event.name)
         return tuple(stack)
@@ -281,8 +308,11 @@ def _last_before(syncs: list[Event], t_s: float) -> Event | None:
 
 def _vm_spans(trace: Trace) -> Iterator[Span]:
     """VM rows from the runstate of source and destination: stopped begins when the vCPUs are out (vm_state_notify)."""
-    changes = [(e.t_s, "running" if e.name == "RESUME" else "stopped")
-               for e in trace.select("event") if e.name in ("STOP", "RESUME")]
+    changes = [
+        (e.t_s, "running" if e.name == "RESUME" else "stopped")
+        for e in trace.select("event")
+        if e.name in ("STOP", "RESUME")
+    ]
     stop_s = trace.mark("Tn+2")
     start, what = 0.0, "running"
     for t_s, now in changes:

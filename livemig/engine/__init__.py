@@ -2,7 +2,8 @@
 
 Theory of operation. `simulate` makes a `MigrationState` and calls QEMU's functions in QEMU's order (`migration`, `ram`,
 `savevm`, `vmstop`, `incoming`). Time passes only in `machine.Machine.spend`; `rules` holds the decisions and what
-differs between versions; `memory` holds pages and bitmaps, `workload` says what the guest writes; `devices` has the ITS.
+differs between versions; `memory` holds pages and bitmaps, `workload` says what the guest writes; `devices` has
+the ITS.
 The `@traced` decorator records every call, so that the Trace shows QEMU's stack.
 """
 
@@ -16,5 +17,13 @@ from livemig.engine.vmstop import (
     qemu_add_vm_change_state_handler,
 )
 
-__all__ = ["FUNCTIONS", "Handler", "HandlerError", "MigrationState", "qdev_add_vm_change_state_handler",
-           "qemu_add_vm_change_state_handler", "run", "simulate"]
+__all__ = [
+    "FUNCTIONS",
+    "Handler",
+    "HandlerError",
+    "MigrationState",
+    "qdev_add_vm_change_state_handler",
+    "qemu_add_vm_change_state_handler",
+    "run",
+    "simulate",
+]

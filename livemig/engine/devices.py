@@ -1,4 +1,4 @@
-"""The ITS in the story: a guest that maps and unmaps events while it runs, the tables in its RAM, the destination's ITS.
+"""The ITS in the story: a guest that maps and unmaps events, the tables in its RAM, the destination's ITS.
 
 Under KVM the ITS's mappings live in the kernel. They reach guest RAM when the change-state handler saves them at a stop
 (`save_tables`), and the destination's kernel when QEMU's post_load restores them there (`restore_there`).
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from livemig.engine.its_guest import ITT_BYTES, VCPUS, boot_commands, running_command
 from livemig.engine.memory import RAM_BASE, GuestMemory
-from livemig.its.commands import command
 from livemig.its.device import Its
 from livemig.its.errors import ItsError
 from livemig.its.layout import CTE, DTE, ITE, Layout
@@ -30,12 +30,7 @@ __all__ = ["ItsModel", "Mapping5"]
 Mapping5 = tuple[int, int, int, int, int]  # DeviceID, EventID, LPI, ICID, target VCPU
 
 _K64 = 0x10000
-_VCPUS = (0, 1)
 _TABLES = ("device", "collection", "config", "pending0", "pending1", "queue", "itts")
-_EVENT_BITS = 5
-_ITT_BYTES = 8 << _EVENT_BITS
-_FIRST_LPI = 8192
-_LPIS_PER_DEVICE = 1 << _EVENT_BITS
 
 
 class _There:
@@ -73,8 +68,12 @@ class ItsModel:
 
     # -- the guest -------------------------------------------------------------------------------------------------
     def _create(self, memory: GuestMemory | _There) -> Its:
-        return Its.create(memory, _VCPUS, propbaser=GICR_PROPBASER.encode(address=self.place["config"], id_bits=15),
-                          pendbasers=[GICR_PENDBASER.encode(address=self.place[f"pending{n}"]) for n in _VCPUS])
+        return Its.create(
+            memory,
+            VCPUS,
+            propbaser=GICR_PROPBASER.encode(address=self.place["config"], id_bits=15),
+            pendbasers=[GICR_PENDBASER.encode(address=self.place[f"pending{n}"]) for n in VCPUS],
+        )
 
     def _map_devices(self) -> None:
         """What the guest's driver did at boot: tables, collections, devices and their events; some LPIs pending."""
@@ -83,23 +82,8 @@ class ItsModel:
         its.write_register("GITS_BASER1", GITS_BASER.encode(valid=1, address=place["collection"], type=4, entry_size=7))
         its.write_register("GITS_CBASER", GITS_CBASER.encode(valid=1, address=place["queue"], pages=15))
         its.write_register("GITS_CTLR", 1)
-        for icid in _VCPUS:
-            its.apply(command("MAPC", icid=icid, rdbase=icid, valid=1))
-        for number in range(self.devices + 1):  # the last one is the spare device whose events come and go
-            its.apply(command("MAPD", device_id=self.device_id(number), size=_EVENT_BITS - 1, valid=1,
-                              itt_address=place["itts"] + number * _ITT_BYTES))
-        for number in range(self.devices):
-            for event_id in range(self._events):
-                its.apply(self._mapti(number, event_id, event_id & 1))
-            its.apply(command("INT", device_id=self.device_id(number), event_id=0))
-
-    def device_id(self, number: int) -> int:
-        """DeviceIDs as a PCI bus gives them: bus, device, function."""
-        return (number + 1) << 3
-
-    def _mapti(self, number: int, event_id: int, icid: int) -> Any:
-        return command("MAPTI", device_id=self.device_id(number), event_id=event_id, icid=icid,
-                       pintid=_FIRST_LPI + number * _LPIS_PER_DEVICE + event_id)
+        for command in boot_commands(self.devices, self._events, place["itts"]):
+            its.apply(command)
 
     def guest_runs_until(self, guest_s: float) -> None:
         """Run the guest's ITS commands that fall due by `guest_s` (seconds of guest time)."""
@@ -107,19 +91,8 @@ class ItsModel:
             return
         due = int(guest_s / self._period_s)
         for k in range(self.commands_done, due):
-            self.source.apply(self._command(k))
+            self.source.apply(running_command(k, self.devices))
         self.commands_done = max(self.commands_done, due)
-
-    def _command(self, k: int) -> Any:
-        """Map, map, move, unmap, over and over, on the spare device: tables saved early are stale at once."""
-        turn, step = divmod(k, 4)
-        events = 1 << _EVENT_BITS
-        if step < 2:
-            return self._mapti(self.devices, (2 * turn + step) % events, 0)
-        device_id = self.device_id(self.devices)
-        if step == 2:
-            return command("MOVI", device_id=device_id, event_id=(2 * turn) % events, icid=1)
-        return command("DISCARD", device_id=device_id, event_id=(2 * turn - 7) % events)
 
     # -- saving and restoring ----------------------------------------------------------------------------------------
     def save_tables(self, s: MigrationState) -> None:
@@ -169,8 +142,16 @@ class ItsModel:
                     restore_tables(self.there)
                 except ItsError as problem:
                     error, self.restore_error = problem.errno, str(problem)
-                s.machine.emit("its", step, {"errno": error, "mappings": len(self.there.mappings()),
-                                             "tables": self.tables(s.memory.read_there)}, lane="dst")
+                s.machine.emit(
+                    "its",
+                    step,
+                    {
+                        "errno": error,
+                        "mappings": len(self.there.mappings()),
+                        "tables": self.tables(s.memory.read_there),
+                    },
+                    lane="dst",
+                )
             else:
                 value = self.registers[step]
                 self.there.write_register(step, value)
@@ -180,18 +161,32 @@ class ItsModel:
     def tables(self, read: Any) -> list[dict[str, Any]]:
         """The entries of the mapped devices, events and collections as they lie in RAM (hex, lowest byte first)."""
         its = self.source
-        shown = [self._table("Device table", DTE, self.place["device"], sorted(its.devices), read),
-                 self._table("Collection table", CTE, self.place["collection"], range(len(its.collections) + 1), read)]
+        shown = [
+            self._table("Device table", DTE, self.place["device"], sorted(its.devices), read),
+            self._table("Collection table", CTE, self.place["collection"], range(len(its.collections) + 1), read),
+        ]
         for number, device_id in enumerate(sorted(its.devices)):
             device = its.device(device_id)
             if device is not None:
-                shown.append(self._table(f"Events of device {device_id}", ITE, self.place["itts"] + number * _ITT_BYTES,
-                                         sorted(device.events), read))
+                shown.append(
+                    self._table(
+                        f"Events of device {device_id}",
+                        ITE,
+                        self.place["itts"] + number * ITT_BYTES,
+                        sorted(device.events),
+                        read,
+                    )
+                )
         return shown
 
     def _table(self, name: str, layout: Layout, base: int, entries: Sequence[int], read: Any) -> dict[str, Any]:
-        return {"name": name, "layout": layout.name, "base": base, "entry_bytes": 8,
-                "entries": [[i, read(base + 8 * i, 8).hex()] for i in entries]}
+        return {
+            "name": name,
+            "layout": layout.name,
+            "base": base,
+            "entry_bytes": 8,
+            "entries": [[i, read(base + 8 * i, 8).hex()] for i in entries],
+        }
 
     def report(self) -> dict[str, Any]:
         """Mappings that the destination lost, has stale (unmapped at the source) or has wrong, each listed exactly."""
@@ -199,12 +194,19 @@ class ItsModel:
         have = {m[:2]: m for m in (self.there.mappings() if self.there else ())}
         pending = set(self._pending(self.source))
         there = set(self._pending(self.there)) if self.there else set()
-        return {"mapped_at_source": len(want), "mapped_at_destination": len(have),
-                "lost": [list(want[key]) for key in sorted(want.keys() - have.keys())],
-                "stale": [list(have[key]) for key in sorted(have.keys() - want.keys())],
-                "wrong": [[list(want[key]), list(have[key])] for key in sorted(want.keys() & have.keys())
-                          if want[key] != have[key]],
-                "pending_lost": sorted(pending - there), "restore_error": self.restore_error}
+        return {
+            "mapped_at_source": len(want),
+            "mapped_at_destination": len(have),
+            "lost": [list(want[key]) for key in sorted(want.keys() - have.keys())],
+            "stale": [list(have[key]) for key in sorted(have.keys() - want.keys())],
+            "wrong": [
+                [list(want[key]), list(have[key])]
+                for key in sorted(want.keys() & have.keys())
+                if want[key] != have[key]
+            ],
+            "pending_lost": sorted(pending - there),
+            "restore_error": self.restore_error,
+        }
 
     @staticmethod
     def _pending(its: Its) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from livemig.engine.machine import traced
 from livemig.engine.savevm import DEVICE_SECTIONS
 from livemig.engine.state import MigrationState
+from livemig.engine.status import migrate_set_state, migration_block_activate
 from livemig.engine.vmstop import vm_start
 
 __all__ = ["process_incoming_migration_bh", "process_incoming_migration_co"]
@@ -46,10 +47,6 @@ def qemu_loadvm_section_start_full(s: MigrationState, section: str) -> None:
 @traced("migration/migration.c")
 def process_incoming_migration_bh(s: MigrationState) -> None:
     """Everything is there: activate the disks, start the guest, say completed."""
-    migration_block_activate_there(s)
+    migration_block_activate(s)
     vm_start(s)
-    s.machine.emit("state", "status", {"old": "active", "new": "completed"})
-
-
-def migration_block_activate_there(s: MigrationState) -> None:
-    """The destination owns the disks from here on; nothing to model."""
+    migrate_set_state(s, "completed")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from livemig.trace import Event
 
@@ -94,6 +94,6 @@ def traced(file: str) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Con
                 machine.depth[lane] = depth
                 machine.rows.append(Event(machine.t_s, "return", lane, name, depth, _NOTHING))
 
-        return wrapper
+        return cast(Callable[Concatenate[S, P], R], wrapper)
 
     return decorate

@@ -109,8 +109,11 @@ class GuestMemory:
         """The guest stores a growing number in the first word of each page it writes."""
         assert self.ram is not None
         count = index.stop - index.start if isinstance(index, slice) else len(index)
-        where = slice(index.start + self._set_first, index.stop + self._set_first) if isinstance(index, slice) \
+        where = (
+            slice(index.start + self._set_first, index.stop + self._set_first)
+            if isinstance(index, slice)
             else index + self._set_first
+        )
         self.ram[where, 0] = np.arange(number + 1, number + 1 + count, dtype=np.uint64)
         return number + count
 
@@ -156,7 +159,7 @@ class GuestMemory:
         found = np.flatnonzero(window) + first
         step = max(_SCAN_PAGES, limit_pages)
         while len(found) < limit_pages and stop < end:
-            more = np.flatnonzero(self.dirty[stop:min(end, stop + step)]) + stop
+            more = np.flatnonzero(self.dirty[stop : min(end, stop + step)]) + stop
             found = np.concatenate((found, more[: limit_pages - len(found)]))
             stop = min(end, stop + step)
         return self._classed(Run(first, len(found), zero, found))
@@ -165,7 +168,7 @@ class GuestMemory:
         start = self.position % self.total_pages
         for low, high in ((start, self.total_pages), (0, start)):
             for block in range(low, high, _SCAN_PAGES):
-                part = self.dirty[block:min(high, block + _SCAN_PAGES)]
+                part = self.dirty[block : min(high, block + _SCAN_PAGES)]
                 offset = int(part.argmax())
                 if part[offset]:
                     return block + offset
@@ -202,18 +205,19 @@ class GuestMemory:
                     self._sparse_there[page] = bytearray(self._sparse[page])
 
     def _copy(self, run: Run) -> None:
-        assert self.ram is not None and self.there is not None
+        assert self.ram is not None
+        assert self.there is not None
         if run.pages is None:
             stop = min(run.first + run.count, self.ram_pages)
-            np.copyto(self.there[run.first:stop], self.ram[run.first:stop])
+            np.copyto(self.there[run.first : stop], self.ram[run.first : stop])
             return
         pages = run.pages[run.pages < self.ram_pages]
         chunk = max(1, _COPY_BYTES // self.page_bytes)
         buffer = np.empty((chunk, self.page_bytes // 8), dtype=np.uint64)
         for i in range(0, len(pages), chunk):
-            part = pages[i:i + chunk]
-            self.ram.take(part, axis=0, out=buffer[:len(part)], mode="clip")  # the default mode is 2.8 times slower
-            self.there[part] = buffer[:len(part)]
+            part = pages[i : i + chunk]
+            self.ram.take(part, axis=0, out=buffer[: len(part)], mode="clip")  # the default mode is 2.8 times slower
+            self.there[part] = buffer[: len(part)]
 
     # -- real bytes ------------------------------------------------------------------------------------------------
     def _make_contents(self, seed: int) -> None:
@@ -230,7 +234,9 @@ class GuestMemory:
             return np.flatnonzero((self.ram != self.there).any(axis=1))
         zero = bytes(self.page_bytes)
         pages = sorted(set(self._sparse) | set(self._sparse_there))
-        return np.array([p for p in pages if self._sparse.get(p, zero) != self._sparse_there.get(p, zero)], dtype=np.intp)
+        return np.array(
+            [p for p in pages if self._sparse.get(p, zero) != self._sparse_there.get(p, zero)], dtype=np.intp
+        )
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Bytes of the source's RAM at a guest physical address."""
@@ -246,26 +252,27 @@ class GuestMemory:
             self._device_pages.add(page)
             if self._touched is not None:
                 self._touched[page] = True
-            self._row(page, there=False)[offset:offset + high - low] = data[low:high]
+            self._row(page, there=False)[offset : offset + high - low] = data[low:high]
 
     def write_there(self, address: int, data: bytes) -> None:
         """A device of the destination writes its RAM."""
         for page, offset, low, high in self._pieces("write", address, len(data)):
-            self._row(page, there=True)[offset:offset + high - low] = data[low:high]
+            self._row(page, there=True)[offset : offset + high - low] = data[low:high]
 
     def take_device_pages(self) -> tuple[int, ...]:
         """Pages that devices wrote since the last sync, ascending (they stay in the log)."""
         return tuple(sorted(self._device_pages))
 
     def _get(self, address: int, size_bytes: int, there: bool) -> bytes:
-        parts = []
         store = self._sparse_there if there else self._sparse
+        parts = []
         for page, offset, low, high in self._pieces("read", address, size_bytes):
-            if self.ram is None and page not in store:
-                parts.append(bytes(high - low))
+            if self.ram is not None:
+                parts.append(bytes(self._row(page, there)[offset : offset + high - low]))
             else:
-                parts.append(bytes(self._row(page, there)[offset:offset + high - low]))
-        return b"".join(parts)
+                found = store.get(page)
+                parts.append(bytes(high - low) if found is None else bytes(found[offset : offset + high - low]))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _row(self, page: int, there: bool) -> memoryview:
         array = self.there if there else self.ram
@@ -279,6 +286,9 @@ class GuestMemory:
         begin = address - RAM_BASE
         if begin < 0 or begin + size_bytes > self.ram_pages * self.page_bytes:
             raise MemoryFault(what, address, size_bytes)
+        page, offset = divmod(begin, self.page_bytes)
+        if offset + size_bytes <= self.page_bytes:
+            return [(page, offset, 0, size_bytes)]
         pieces, done = [], 0
         while done < size_bytes:
             page, offset = divmod(begin + done, self.page_bytes)
@@ -307,6 +317,6 @@ def _indices(pages: Pages, size: int) -> list[slice | NDArray[np.int64]]:
 
 def _mark(target: NDArray[np.bool_], index: slice | NDArray[np.int64], offset: int) -> None:
     if isinstance(index, slice):
-        target[index.start + offset:index.stop + offset] = True
+        target[index.start + offset : index.stop + offset] = True
     else:
         target[index + offset if offset else index] = True

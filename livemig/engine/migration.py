@@ -2,9 +2,9 @@
 
 Theory of operation. `qmp_migrate` is T0. `migration_thread` sets up and then loops: `migration_iteration_run` looks at
 what is pending and either sends a slice or, below the threshold, enters `migration_completion`; `migration_rate_limit`
-measures the bandwidth once in 100 ms and sleeps when the window's budget is used up. Completion stops the VM, which runs
-the change-state handlers, sends what is left and ends. Errors travel as `MigrationError` where QEMU returns a negative
-number. BQL, RCU and semaphores are not modelled.
+measures the bandwidth once in 100 ms and sleeps when the window's budget is used up. Completion stops the VM, which
+runs the change-state handlers, sends what is left and ends. Errors travel as `MigrationError` where QEMU returns a
+negative number. BQL, RCU and semaphores are not modelled.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from livemig.engine.savevm import (
     qemu_savevm_state_setup,
 )
 from livemig.engine.state import MigrationError, MigrationState
+from livemig.engine.status import migrate_set_state, migration_block_activate, migration_block_inactivate
 from livemig.engine.vmstop import runstate_set, vm_start, vm_stop_force_state
 
 __all__ = ["migration_thread", "qmp_migrate"]
@@ -48,19 +49,6 @@ def migrate_prepare(s: MigrationState) -> None:
 def migrate_init(s: MigrationState) -> None:
     """Counters to zero, state setup."""
     migrate_set_state(s, "setup")
-
-
-@traced("migration/migration.c")
-def migrate_set_state(s: MigrationState, new: str) -> None:
-    """Change the migration's status; with the capability `events` an event says so."""
-    s.set_status(new)
-    migrate_generate_event(s, new)
-
-
-@traced("migration/migration.c")
-def migrate_generate_event(s: MigrationState, new: str) -> None:
-    """QMP event MIGRATION."""
-    s.event("MIGRATION", {"status": new})
 
 
 # -- the thread -------------------------------------------------------------------------------------------------------
@@ -123,7 +111,8 @@ def _mark_pass(s: MigrationState) -> None:
     number = s.counters.dirty_sync_count
     if number > s.marked_pass:
         s.marked_pass = number
-        s.mark(f"T{number}", f"pass {number}: " + ("everything is sent" if number == 1 else "what was dirtied meanwhile"))
+        what = "everything is sent" if number == 1 else "what was dirtied meanwhile"
+        s.mark(f"T{number}", f"pass {number}: {what}")
 
 
 @traced("migration/migration.c")
@@ -166,17 +155,18 @@ def migration_update_counters(s: MigrationState) -> None:
         return
     transferred = s.channel.sent_bytes - s.window_initial_bytes
     bandwidth = transferred / spent_ms * 1000.0
-    s.threshold_bytes = threshold_bytes(s.scenario.switchover_rule, s.scenario.fixed_threshold_bytes, bandwidth,
-                                        s.downtime_limit_s)
+    s.threshold_bytes = threshold_bytes(
+        s.scenario.switchover_rule, s.scenario.fixed_threshold_bytes, bandwidth, s.downtime_limit_s
+    )
     s.machine.emit("threshold", "threshold", {"size_bytes": s.threshold_bytes, "bandwidth_bytes_per_s": bandwidth})
     s.channel.used_bytes = 0
     update_iteration_initial_status(s)
 
 
-# -- the switchover -----------------------------------------------------------------------------------------------------
+# -- the switchover ---------------------------------------------------------------------------------------------------
 @traced("migration/migration.c")
 def migration_completion(s: MigrationState) -> None:
-    """Stop, send the rest, complete; or fail. In 7.2 this function does itself what 10.0 has in migration_completion_precopy."""
+    """Stop, send the rest, complete; or fail. 7.2 has no migration_completion_precopy and does all of it here."""
     try:
         if s.rules.completion_stops_vm:
             _stop_and_send_7_2(s)
@@ -266,11 +256,6 @@ def migration_switchover_prepare(s: MigrationState) -> None:
     migrate_set_state(s, "device")
 
 
-@traced("migration/block-active.c")
-def migration_block_inactivate(s: MigrationState) -> None:
-    """The source gives its disks away."""
-
-
 @traced("migration/ram.c")
 def precopy_notify_complete(s: MigrationState) -> None:
     """Tell the listeners that pre-copy is over."""
@@ -311,11 +296,6 @@ def migration_iteration_finish(s: MigrationState) -> None:
     migration_bh_schedule(s)
 
 
-@traced("migration/block-active.c")
-def migration_block_activate(s: MigrationState) -> None:
-    """The source takes its disks back."""
-
-
 @traced("migration/migration.c")
 def migration_bh_schedule(s: MigrationState) -> None:
     """Cleanup goes to the main thread."""
@@ -353,7 +333,8 @@ def incoming(s: MigrationState) -> None:
     """The destination loads what has arrived and starts the guest (once)."""
     if s.destination_runs:
         return
-    s.different_pages = s.memory.different_pages()  # now: RESTORE_TABLES takes pending bits out of the destination's RAM
+    # Compare now: RESTORE_TABLES takes pending bits out of the destination's RAM.
+    s.different_pages = s.memory.different_pages()
     with s.machine.on("dst"):
         process_incoming_migration_co(s)
         process_incoming_migration_bh(s)

@@ -1,4 +1,4 @@
-"""What happens when: the scenario's plan of user commands and faults, run at their times beside the migration thread."""
+"""What happens when: the scenario's plan of user commands and faults, beside the migration thread."""
 
 from __future__ import annotations
 

@@ -9,7 +9,13 @@ from livemig.engine.machine import traced
 from livemig.engine.rules import RATES_PERIOD_S
 from livemig.engine.state import MigrationError, MigrationState
 
-__all__ = ["ram_save_complete", "ram_save_iterate", "ram_save_setup", "ram_state_pending_estimate", "ram_state_pending_exact"]
+__all__ = [
+    "ram_save_complete",
+    "ram_save_iterate",
+    "ram_save_setup",
+    "ram_state_pending_estimate",
+    "ram_state_pending_exact",
+]
 
 _ALL = 1 << 62
 
@@ -57,8 +63,11 @@ def migration_bitmap_sync(s: MigrationState) -> None:
     new = s.memory.sync(s.guest_s)
     memory_global_after_dirty_log_sync(s)
     number = s.counters.dirty_sync_count
-    s.machine.emit("sync", "migration_bitmap_sync", {
-        "pass": number, "start_s": start_s, "new_dirty_pages": new, "remaining_bytes": s.pending_bytes})
+    s.machine.emit(
+        "sync",
+        "migration_bitmap_sync",
+        {"pass": number, "start_s": start_s, "new_dirty_pages": new, "remaining_bytes": s.pending_bytes},
+    )
     if s.machine.t_s - s.rates_start_s > RATES_PERIOD_S and s.rates_start_s > 0:
         migration_trigger_throttle(s)
         migration_update_rates(s)
@@ -126,7 +135,7 @@ def _send_pages(s: MigrationState, gather: Gather | None) -> None:
     start_s, sent, normal, zero = machine.t_s, 0, 0, 0
     first_page, last_page = -1, -1
     while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)):
-        limits = (_ALL, _ALL) if gather is None else (gather.pages_to_limit(channel, False), gather.pages_to_limit(channel, True))
+        limits = (_ALL, _ALL) if gather is None else gather.limits(channel)
         run = memory.next_run(*limits)
         if run is None:
             break
@@ -146,8 +155,18 @@ def _send_pages(s: MigrationState, gather: Gather | None) -> None:
     channel.count(sent)
     s.counters.normal_pages += normal
     s.counters.duplicate_pages += zero
-    machine.emit("send", "ram", {"start_s": start_s, "bytes": sent, "pages": normal, "zero_pages": zero,
-                                 "first_page": first_page, "last_page": last_page})
+    machine.emit(
+        "send",
+        "ram",
+        {
+            "start_s": start_s,
+            "bytes": sent,
+            "pages": normal,
+            "zero_pages": zero,
+            "first_page": first_page,
+            "last_page": last_page,
+        },
+    )
     _write_or_fail(s)
 
 

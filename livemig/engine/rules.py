@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BUFFER_DELAY_S", "MAX_WAIT_S", "RULES", "QemuRules", "Wire", "iteration_pages", "switchover_allowed", "threshold_bytes"]
+__all__ = [
+    "BUFFER_DELAY_S",
+    "MAX_WAIT_S",
+    "RULES",
+    "QemuRules",
+    "Wire",
+    "switchover_allowed",
+    "threshold_bytes",
+]
 
 BUFFER_DELAY_S = 0.1  # migration/migration.h: counters and the rate limit work in windows of 100 ms
 MAX_WAIT_S = 0.051  # migration/ram.c ram_save_iterate: leaves when whole milliseconds exceed MAX_WAIT (50)
@@ -68,12 +76,3 @@ def threshold_bytes(rule: str, fixed_bytes: int, bandwidth_bytes_per_s: float, d
 def switchover_allowed(pending_bytes: int, limit_bytes: int) -> bool:
     """Nothing left, or less than the threshold (migration/migration.c migration_iteration_run)."""
     return pending_bytes == 0 or pending_bytes < limit_bytes
-
-
-def iteration_pages(rules: QemuRules, budget_bytes: float, page_cost_bytes: int) -> int:
-    """Full pages that one call of ram_save_iterate sends before it sees that `budget_bytes` are used up.
-
-    The check follows each page but counts flushed bytes only, so the window ends on a whole flush beyond the limit.
-    """
-    quantum_bytes = rules.flush_pages * page_cost_bytes
-    return (int(budget_bytes // quantum_bytes) + 1) * rules.flush_pages

@@ -38,4 +38,5 @@ class TransitionError(RuntimeError):
 def check_transition(table: dict[str, tuple[str, ...]], old: str, new: str) -> None:
     """Raise `TransitionError` unless `old -> new` is in the table."""
     if new not in table.get(old, ()):
-        raise TransitionError(f"{old} -> {new} is not allowed; from {old} one may go to {', '.join(table.get(old, ())) or 'nowhere'}")
+        allowed = ", ".join(table.get(old, ())) or "nowhere"
+        raise TransitionError(f"{old} -> {new} is not allowed; from {old} one may go to {allowed}")

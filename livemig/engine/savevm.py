@@ -17,9 +17,23 @@ __all__ = ["DEVICE_SECTIONS"]
 # The virt machine's non-iterable sections in the order in which they are saved and loaded (recorded), and the share of
 # the device state's time that each takes (recorded: b05). The GIC comes before the ITS, the ITS before devices.
 DEVICE_SECTIONS: tuple[tuple[str, float], ...] = (
-    ("arm_gicv3", 0.31), ("arm_gicv3_its", 0.03), ("timer", 0.03), ("pflash_cfi01", 0.03), ("pflash_cfi01", 0.03),
-    ("cpu_common", 0.05), ("cpu", 0.29), ("pl011", 0.05), ("pl031", 0.03), ("gpex_root", 0.03), ("PCIHost", 0.01),
-    ("PCIBUS", 0.01), ("pl061", 0.03), ("gpio-key", 0.01), ("fw_cfg", 0.02), ("virt_acpi_build", 0.01), ("globalstate", 0.03),
+    ("arm_gicv3", 0.31),
+    ("arm_gicv3_its", 0.03),
+    ("timer", 0.03),
+    ("pflash_cfi01", 0.03),
+    ("pflash_cfi01", 0.03),
+    ("cpu_common", 0.05),
+    ("cpu", 0.29),
+    ("pl011", 0.05),
+    ("pl031", 0.03),
+    ("gpex_root", 0.03),
+    ("PCIHost", 0.01),
+    ("PCIBUS", 0.01),
+    ("pl061", 0.03),
+    ("gpio-key", 0.01),
+    ("fw_cfg", 0.02),
+    ("virt_acpi_build", 0.01),
+    ("globalstate", 0.03),
 )
 
 

@@ -24,7 +24,7 @@ def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = ())
     """Run one migration and return its Trace.
 
     `handlers` are registered behind the machine's own, by their priority. Raises `HandlerError` when one of them raises
-    (its `trace` holds what happened until then). A run that does not converge ends at its give-up time, status cancelled.
+    (its `trace` holds what happened until then). A run that does not converge ends at its give-up time as cancelled.
     """
     return run(MigrationState(scenario or Scenario()), handlers)
 
@@ -65,13 +65,20 @@ def _migrate(s: MigrationState, plan: Plan) -> None:
 def _trace(s: MigrationState) -> Trace:
     scenario = s.scenario
     meta: dict[str, Any] = {
-        "source": "simulated", "id": "model", "qemu_version": s.rules.version, "scenario": scenario.to_dict(),
-        "functions": dict(FUNCTIONS), "outcome": asdict(_outcome(s)),
+        "source": "simulated",
+        "id": "model",
+        "qemu_version": s.rules.version,
+        "scenario": scenario.to_dict(),
+        "functions": dict(FUNCTIONS),
+        "outcome": asdict(_outcome(s)),
         "memory": {"different_pages": [int(p) for p in s.different_pages] if s.different_pages is not None else None},
     }
     if s.its is not None:
-        meta["its"] = {"guest_commands": s.its.commands_done, "saves": s.its.saves,
-                       "report": s.its.report() if s.status == "completed" else None}
+        meta["its"] = {
+            "guest_commands": s.its.commands_done,
+            "saves": s.its.saves,
+            "report": s.its.report() if s.status == "completed" else None,
+        }
     return Trace(meta, s.machine.rows)
 
 
@@ -80,11 +87,18 @@ def _outcome(s: MigrationState) -> Outcome:
     transferred = s.channel.sent_bytes - (0 if s.rules.counts_device_bytes else counters.device_bytes)
     completed = s.status == "completed"
     return Outcome(
-        status=s.status, reason=_reason(s), total_time_s=s.total_time_s, setup_time_s=s.setup_time_s,
-        downtime_s=s.downtime_s if completed else None, transferred_bytes=transferred,
-        downtime_bytes=counters.downtime_bytes, normal_pages=counters.normal_pages,
-        duplicate_pages=counters.duplicate_pages, dirty_sync_count=counters.dirty_sync_count,
-        guest_runs_on="destination" if s.destination_runs else ("source" if s.runstate == "running" else None))
+        status=s.status,
+        reason=_reason(s),
+        total_time_s=s.total_time_s,
+        setup_time_s=s.setup_time_s,
+        downtime_s=s.downtime_s if completed else None,
+        transferred_bytes=transferred,
+        downtime_bytes=counters.downtime_bytes,
+        normal_pages=counters.normal_pages,
+        duplicate_pages=counters.duplicate_pages,
+        dirty_sync_count=counters.dirty_sync_count,
+        guest_runs_on="destination" if s.destination_runs else ("source" if s.runstate == "running" else None),
+    )
 
 
 def _reason(s: MigrationState) -> str:
@@ -100,5 +114,7 @@ def _reason(s: MigrationState) -> str:
     return start + (
         f"pending was never below the threshold of {s.threshold_bytes / _MIB:.3g} MiB when it was counted "
         f"({len(exact)} times, smallest {min(exact) / _MIB:.3g} MiB); the guest writes "
-        f"{scenario.dirty_rate_bytes_per_s / _MIB:.4g} MiB/s in a working set of {scenario.working_set_bytes / _MIB:.4g} MiB, "
-        f"the migration sends {speed:.4g} MiB/s")
+        f"{scenario.dirty_rate_bytes_per_s / _MIB:.4g} MiB/s in a working set of "
+        f"{scenario.working_set_bytes / _MIB:.4g} MiB, "
+        f"the migration sends {speed:.4g} MiB/s"
+    )

@@ -50,6 +50,7 @@ class MigrationState:
     scenario: Scenario
     machine: Machine = field(default_factory=Machine)
     status: str = "none"
+    status_there: str = "active"
     runstate: str = "running"
     runstate_there: str = "inmigrate"
     handlers: list[Handler] = field(default_factory=list)
@@ -131,16 +132,28 @@ class MigrationState:
 
     # -- states ----------------------------------------------------------------------------------------------------
     def set_runstate(self, new: str) -> None:
-        """Change the source's run state; only transitions of the table are allowed."""
-        check_transition(RUNSTATE_TRANSITIONS, self.runstate, new)
-        old, self.runstate = self.runstate, new
+        """Change this side's run state; only transitions of the table are allowed."""
+        old = self.runstate_there if self._there else self.runstate
+        check_transition(RUNSTATE_TRANSITIONS, old, new)
+        if self._there:
+            self.runstate_there = new
+        else:
+            self.runstate = new
         self.machine.emit("state", "runstate", {"old": old, "new": new})
 
     def set_status(self, new: str) -> None:
-        """Change the migration's status; only transitions of the table are allowed."""
-        check_transition(MIGRATION_TRANSITIONS, self.status, new)
-        old, self.status = self.status, new
+        """Change this side's migration status; only transitions of the table are allowed."""
+        old = self.status_there if self._there else self.status
+        check_transition(MIGRATION_TRANSITIONS, old, new)
+        if self._there:
+            self.status_there = new
+        else:
+            self.status = new
         self.machine.emit("state", "status", {"old": old, "new": new})
+
+    @property
+    def _there(self) -> bool:
+        return self.machine.lane == "dst"
 
     def mark(self, label: str, text: str) -> None:
         """A time point of the seed's list."""

@@ -12,12 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from livemig.engine.machine import FUNCTIONS, traced
-from livemig.engine.runstate import RUNSTATE_TRANSITIONS, check_transition
 from livemig.engine.state import MigrationState
 from livemig.trace import Event
 
-__all__ = ["Handler", "HandlerError", "default_handlers", "qdev_add_vm_change_state_handler",
-           "qemu_add_vm_change_state_handler", "runstate_set", "vm_start", "vm_state_notify", "vm_stop_force_state"]
+__all__ = [
+    "Handler",
+    "HandlerError",
+    "default_handlers",
+    "qdev_add_vm_change_state_handler",
+    "qemu_add_vm_change_state_handler",
+    "runstate_set",
+    "vm_start",
+    "vm_state_notify",
+    "vm_stop_force_state",
+]
 
 Callback = Callable[[MigrationState, bool, str], None]
 
@@ -52,8 +60,9 @@ def qemu_add_vm_change_state_handler(handlers: list[Handler], handler: Handler) 
 
 def qdev_add_vm_change_state_handler(handlers: list[Handler], handler: Handler, depth: int) -> None:
     """A device's handler has its depth in the device tree as priority (hw/core/vm-change-state-handler.c)."""
-    qemu_add_vm_change_state_handler(handlers, Handler(handler.name, depth, handler.callback, handler.prepare,
-                                                       handler.owner, handler.file))
+    qemu_add_vm_change_state_handler(
+        handlers, Handler(handler.name, depth, handler.callback, handler.prepare, handler.owner, handler.file)
+    )
 
 
 def order_of_calls(handlers: list[Handler], running: bool) -> list[Handler]:
@@ -120,12 +129,7 @@ def do_vm_stop(s: MigrationState, state: str) -> None:
 @traced("system/runstate.c")
 def runstate_set(s: MigrationState, new: str) -> None:
     """Change the run state of this side; only transitions of the table are allowed."""
-    if s.machine.lane != "dst":
-        s.set_runstate(new)
-        return
-    check_transition(RUNSTATE_TRANSITIONS, s.runstate_there, new)
-    old, s.runstate_there = s.runstate_there, new
-    s.machine.emit("state", "runstate", {"old": old, "new": new})
+    s.set_runstate(new)
 
 
 @traced("system/cpu-timers.c")
@@ -169,21 +173,30 @@ def _notify(s: MigrationState, handlers: list[Handler], running: bool, state: st
         _call(s, handler, handler.callback, running, state, phase="callback")
 
 
-def _call(s: MigrationState, handler: Handler, callback: Callback | None, running: bool, state: str, phase: str) -> None:
+def _call(
+    s: MigrationState, handler: Handler, callback: Callback | None, running: bool, state: str, phase: str
+) -> None:
     machine = s.machine
     FUNCTIONS.setdefault(handler.name, handler.file)
     lane = machine.lane
     depth = machine.depth[lane]
-    data = {"owner": handler.owner or handler.name, "priority": handler.priority, "running": running, "phase": phase,
-            "file": handler.file}
+    data = {
+        "owner": handler.owner or handler.name,
+        "priority": handler.priority,
+        "running": running,
+        "phase": phase,
+        "file": handler.file,
+    }
     machine.rows.append(Event(machine.t_s, "call", lane, handler.name, depth, data))
     machine.depth[lane] = depth + 1
     try:
         if callback is not None:
             callback(s, running, state)
     except Exception as error:
-        raise HandlerError(f"change-state handler {handler.name!r} (priority {handler.priority}, {phase}, running={running}) "
-                           f"raised {type(error).__name__}: {error}") from error
+        where = f"priority {handler.priority}, {phase}, running={running}"
+        raise HandlerError(
+            f"change-state handler {handler.name!r} ({where}) raised {type(error).__name__}: {error}"
+        ) from error
     finally:
         machine.depth[lane] = depth
         machine.rows.append(Event(machine.t_s, "return", lane, handler.name, depth, {}))

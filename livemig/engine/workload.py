@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def _zipf_bins(n: int, exponent: float) -> tuple[NDArray[np.uint64], NDArray[np.
     while starts[-1] < n:
         starts.append(min(n, starts[-1] + max(1, -(-starts[-1] * 16 // _ZIPF_BINS))))
     weights = []
-    for low, high in zip(starts, starts[1:], strict=False):
+    for low, high in pairwise(starts):
         middle = (low + 1 + high) / 2.0
         power = math.sqrt(middle) if (2 * exponent) % 2 else 1.0
         for _ in range(int(exponent)):
@@ -93,7 +94,7 @@ def _zipf_bins(n: int, exponent: float) -> tuple[NDArray[np.uint64], NDArray[np.
         cumulative.append(int(running / total * 4294967296.0))
     cumulative[-1] = 1 << 32
     first = np.array(starts[:-1], dtype=np.int64)
-    return np.array(cumulative, dtype=np.uint64), first, np.diff(np.array(starts, dtype=np.int64))
+    return np.array(cumulative, dtype=np.uint64), first, np.array([b - a for a, b in pairwise(starts)], dtype=np.int64)
 
 
 def _scatter_stride(n: int) -> int:
@@ -112,7 +113,9 @@ def _zipf(s: Scenario, n: int, k: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 _DRAW: dict[str, Callable[[Scenario, int, NDArray[np.uint64]], NDArray[np.int64]]] = {
-    "uniform": _uniform, "hot_cold": _hot_cold, "zipf": _zipf,
+    "uniform": _uniform,
+    "hot_cold": _hot_cold,
+    "zipf": _zipf,
 }
 
 
@@ -122,7 +125,9 @@ class Workload:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.pages_in_set = scenario.working_set_bytes // scenario.page_bytes
-        self.rate_pages_per_s = 0.0 if scenario.pattern == "idle" else scenario.dirty_rate_bytes_per_s / scenario.page_bytes
+        self.rate_pages_per_s = (
+            0.0 if scenario.pattern == "idle" else scenario.dirty_rate_bytes_per_s / scenario.page_bytes
+        )
         self.start = scenario.writer_start_writes
 
     def writes_by(self, t_s: float) -> int:
@@ -175,41 +180,43 @@ class PhasedWorkload(Workload):
                 low = min(high, last)
 
 
-class LabRandomWorkload(Workload):
-    """The lab guest's own random order: xorshift64, page = high half of state x pages (livemig/lab/guest/guest.S).
+class _Xorshift:
+    """The states of the lab guest's generator, made once for all runs and kept (8 bytes a write)."""
 
-    The sequence has a state, so it is replayed from the guest's start, once, and kept.
-    """
+    def __init__(self, seed: int) -> None:
+        self._last = seed
+        self._states = np.empty(0, dtype=np.uint64)
 
-    _SEED = 88172645463325252
+    def states(self, first: int, last: int) -> NDArray[np.uint64]:
+        """States number first .. last-1."""
+        if last > len(self._states):
+            self._extend(max(last, 2 * len(self._states)))
+        return self._states[first:last]
 
-    def __init__(self, scenario: Scenario) -> None:
-        super().__init__(scenario)
-        self._state = self._SEED
-        self._made: list[NDArray[np.int64]] = []
-        self._count = 0
-
-    def pages(self, first: int, last: int) -> Iterator[Pages]:
-        if last <= first:
-            return
-        self._make(last)
-        made = np.concatenate(self._made)
-        self._made = [made]
-        yield made[first:last]
-
-    def _make(self, count: int) -> None:
-        missing = count - self._count
-        if missing <= 0:
-            return
-        x, n, mask = self._state, self.pages_in_set, (1 << 64) - 1
-        out = np.empty(missing, dtype=np.int64)
-        for i in range(missing):
+    def _extend(self, count: int) -> None:
+        x, mask = self._last, (1 << 64) - 1
+        more = []
+        for _ in range(count - len(self._states)):
             x ^= (x << 13) & mask
             x ^= x >> 7
             x ^= (x << 17) & mask
-            out[i] = (x * n) >> 64
-        self._state, self._count = x, count
-        self._made.append(out)
+            more.append(x)
+        self._last = x
+        self._states = np.concatenate((self._states, np.array(more, dtype=np.uint64)))
+
+
+_LAB_GUEST = _Xorshift(88172645463325252)
+
+
+class LabRandomWorkload(Workload):
+    """The lab guest's own random order: xorshift64, page = high half of state x pages (livemig/lab/guest/guest.S)."""
+
+    def pages(self, first: int, last: int) -> Iterator[Pages]:
+        if last > first:
+            n = np.uint64(self.pages_in_set)
+            x = _LAB_GUEST.states(first, last)
+            low, high = x & np.uint64(0xFFFFFFFF), x >> np.uint64(32)
+            yield ((high * n + ((low * n) >> np.uint64(32))) >> np.uint64(32)).astype(np.int64)
 
 
 _KINDS: dict[str, type[Workload]] = {"phases": PhasedWorkload, "lab_random": LabRandomWorkload}
