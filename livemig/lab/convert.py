@@ -65,7 +65,7 @@ def _all_events(recording: Record, migrated: bool) -> Iterator[Event]:
 
 def _qmp_events(recording: Record) -> Iterator[Event]:
     for _, t_s, side, name, data in (row[:5] for row in recording["events"]):
-        lane = "dst" if side == "dst" else "vm" if name in ("STOP", "RESUME") else "migration"
+        lane = "dst" if side == "dst" else "migration"
         yield Event(float(t_s), "event", lane, name, 0, data)
 
 

@@ -56,7 +56,7 @@ def source_events(recording: Record) -> Iterator[Event]:
 
 
 def destination_events(recording: Record) -> Iterator[Event]:
-    """States of the destination and what it loaded (as `send` rows in the lane dst), in its order."""
+    """States of the destination and what it loaded, in its order."""
     side = _Side("dst", int(recording["page_size"]))
     side.stops = [float(e[1]) for e in recording["events"] if e[2] == "dst" and e[3] == "STOP"]
     yield from _walk(recording, "trace_dst", side, _DESTINATION)
@@ -74,9 +74,9 @@ def _walk(recording: Record, key: str, side: _Side, handlers: Mapping[str, Handl
 
 def _set_state(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
     old, side.status = side.status, fields["state"]
+    yield Event(t_s, "state", side.lane, "status", 0, {"old": old, "new": side.status})
     if side.lane == "migration" and side.status == "completed":
         yield Event(t_s, "mark", side.lane, "Tn+4", 0, {"text": "the source is done: completed"})
-    yield Event(t_s, "state", side.lane, "status", 0, {"old": old, "new": side.status})
 
 
 def _runstate(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
@@ -85,7 +85,7 @@ def _runstate(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Even
     if side.lane == "migration" and new == "finish-migrate" and not side.stopping:  # 7.2 has no src-downtime-start
         side.stopping = True
         yield _stop_mark(t_s)
-    yield Event(t_s, "state", "dst" if side.lane == "dst" else "vm", "runstate", 0, {"old": old, "new": new})
+    yield Event(t_s, "state", side.lane, "runstate", 0, {"old": old, "new": new})
 
 
 def _notify(side: _Side, t_s: float, fields: Fields, points: Points, i: int) -> Iterator[Event]:
@@ -195,7 +195,7 @@ def _error(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
 def _loaded(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
     if found := _LOAD.search(str(fields.get("text", ""))):
         data = {"start_s": t_s - int(found["us"]) / 1e6, "instance": int(found["instance"])}
-        yield Event(t_s, "send", "dst", found["name"], 0, data)
+        yield Event(t_s, "load", "dst", found["name"], 0, data)
 
 
 _SOURCE: Mapping[str, Handler] = {

@@ -11,75 +11,87 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from livemig.lab.shape import Each, Leaf, Object, Row, Shape, check, describe
 from livemig.trace import TraceError
 
-__all__ = ["FORMAT", "RecordingError", "load_recording", "check_recording", "recording_files", "recording_name"]
+__all__ = ["FORMAT", "RecordingError", "check_recording", "load_recording", "lookup", "recording_files",
+           "recording_name", "rows"]
 
 FORMAT = 1
 SUFFIXES = (".json", ".json.gz")
 MAX_BYTES = 64 << 20  # the largest recording so far has 0.3 MB
 MAX_NUMBER = 1e18
-VERSIONS = ("10.0.", "7.2.")
 STATUSES = ("completed", "cancelled", "failed", "active", "setup", "device", "pre-switchover", "cancelling")
 
 Record = dict[str, Any]
-_NUMBER = (int, float)
-_NONE = type(None)
 
-# key: accepted types. Nested keys are listed by their path.
-_REQUIRED: Mapping[str, tuple[type, ...]] = {
-    "id": (str,), "special": (str,), "params": (dict,), "guest": (dict,), "qemu": (dict,), "page_size": (int,),
-    "caps": (list,), "final": (dict, _NONE), "notes": (list,), "events": (list,), "poll_cols": (list,),
-    "polls": (list,), "trace_src": (list,), "trace_dst": (list,),
-    "qemu.version": (str,), "params.ram": _NUMBER, "params.wset": _NUMBER, "params.bw": _NUMBER,
-    "params.dl": _NUMBER, "params.rate": _NUMBER, "params.order": (str,),
-    "guest.fill_start": (int,), "guest.fill_end": (int,), "guest.ws_base": (int,), "guest.ws_pages": (int,),
-}
-_OPTIONAL: Mapping[str, tuple[type, ...]] = {
-    "command_line": (str,), "dirty_rate_before": (dict,), "dirty_rate_before.writes_mib_s": _NUMBER,
-    "write_rate_during_mib_s": _NUMBER, "link_seen_mib_s": _NUMBER, "params.link": _NUMBER,
-    "params.cancel_s": _NUMBER, "params.poll_ms": _NUMBER, "params.at_s": _NUMBER, "params.max_s": _NUMBER,
-    "params.avail_bw": _NUMBER, "params.multifd": _NUMBER,
-    "guest.rate": _NUMBER, "guest.dot_pages": (int,), "guest.pages_per_tick": _NUMBER,
-    "guest.tick_us": _NUMBER, "guest.maxlag": (int,), "status_src": (dict, _NONE), "status_dst": (dict, _NONE),
-    "final.status": (str,), "final.total-time": _NUMBER, "final.downtime": _NUMBER, "final.setup-time": _NUMBER,
-    "final.error-desc": (str,), "final.ram": (dict,), "final.ram.total": (int,), "final.ram.transferred": (int,),
-    "final.ram.normal": (int,), "final.ram.duplicate": (int,), "final.ram.dirty-sync-count": (int,),
-    "final.ram.downtime-bytes": (int,),
-    "kvm": (dict,), "kvm.rows": (list,), "its": (dict,), "its.dumps": (dict,), "its.commands": (list,),
-}
-_POSITIVE = ("params.ram", "page_size")
-_NOT_NEGATIVE = (
-    "params.wset", "params.bw", "params.dl", "params.rate", "params.link", "params.cancel_s", "params.poll_ms",
-    "guest.fill_start", "guest.fill_end", "guest.ws_base", "guest.ws_pages", "guest.rate", "guest.dot_pages",
-    "guest.pages_per_tick", "guest.tick_us", "write_rate_during_mib_s", "link_seen_mib_s",
-    "dirty_rate_before.writes_mib_s", "final.total-time", "final.downtime", "final.setup-time", "final.ram.total",
-    "final.ram.transferred", "final.ram.normal", "final.ram.duplicate", "final.ram.dirty-sync-count",
-    "final.ram.downtime-bytes",
-)
-# Columns of the row lists; None in a tuple means that the value may be missing.
-_ROWS: Mapping[str, tuple[tuple[type, ...], ...]] = {
-    "trace_src": ((int, float, _NONE), (str,), (dict,)),
-    "trace_dst": ((int, float, _NONE), (str,), (dict,)),
-    "events": (_NUMBER, _NUMBER, (str,), (str,), (dict,)),
-    "notes": (_NUMBER, (str,)),
-    "kvm.rows": (_NUMBER, (str,), (str,), (dict,)),
-}
-_POLL_COLUMNS: Mapping[str, tuple[type, ...]] = {
-    "t": _NUMBER, "status": (str, _NONE), "transferred": (int, _NONE), "remaining": (int, _NONE),
-    "normal": (int, _NONE), "duplicate": (int, _NONE), "dirty_sync_count": (int, _NONE), "src_dots": (int, _NONE),
-}
+_NUMBER, _WHOLE, _TEXT, _ANY_OBJECT = Leaf("number"), Leaf("whole"), Leaf("text"), Leaf("object")
+_COUNT, _SIZE = Leaf("whole", low=0), Leaf("number", low=0)
+_MAYBE_COUNT, _HEX = Leaf("whole", low=0, empty=True), Leaf("text", pattern="0x[0-9a-f]{1,16}")
+_BYTES = Leaf("text", pattern="(?:[0-9a-f]{2})*")
+
 # Fields of trace points that are read as numbers or names.
-_FIELDS: Mapping[str, Mapping[str, type]] = {
-    "migrate_transferred": {"transferred": int, "time_spent": int, "bandwidth": int, "threshold": int},
-    "migrate_pending_estimate": {"size": int}, "migrate_pending_exact": {"size": int}, "migrate_pending": {"size": int},
-    "migration_thread_low_pending": {"pending": int}, "migrate_set_state": {"state": str},
-    "migration_bitmap_sync_end": {"dirty_pages_period": int}, "vm_state_notify": {"running": int},
+_POINTS: Mapping[str, Object] = {
+    "migrate_transferred": Object({"transferred": _COUNT, "time_spent": _COUNT, "bandwidth": _COUNT,
+                                   "threshold": _COUNT}),
+    "migrate_pending_estimate": Object({"size": _COUNT}),
+    "migrate_pending_exact": Object({"size": _COUNT}),
+    "migrate_pending": Object({"size": _COUNT}),
+    "migration_thread_low_pending": Object({"pending": _COUNT}),
+    "migrate_set_state": Object({"state": _TEXT}),
+    "migration_bitmap_sync_end": Object({"dirty_pages_period": _COUNT}),
+    "vm_state_notify": Object({"running": _WHOLE}),
+    "runstate_set": Object(optional={"text": _TEXT, "old_str": _TEXT, "new_str": _TEXT}),
 }
+
+
+def _point(row: list[Any]) -> tuple[Shape, Any, str] | None:
+    return (_POINTS[row[1]], row[2], row[1]) if row[1] in _POINTS else None
+
+
+def _table_row(row: list[Any]) -> tuple[Shape, Any, str] | None:
+    wanted = Object({"offsets": Each(_HEX)})
+    return (wanted, row[4], row[3]) if row[3] == "table pages in the final pass" else None
+
+
+_TRACE = Each(Row((Leaf("number", empty=True), _TEXT, _ANY_OBJECT), _point))
+_DUMP = Object(
+    {"t": _NUMBER, "side": _TEXT, "status": _TEXT,
+     "tables": Each(Object({"name": _TEXT, "gpa": _HEX, "size": _HEX, "data": Object(values=_BYTES)}))},
+    {"guest_books": Object(optional={"commands_queued": _COUNT})})
+_KERNEL = Object(optional={"ret": _WHOLE, "t_ret": _NUMBER, "attr": _TEXT, "value": _HEX, "marks_dirty": Each(_HEX)})
+_FINAL = Object(
+    {"status": Leaf("text", choices=STATUSES)},
+    {"total-time": _SIZE, "downtime": _SIZE, "setup-time": _SIZE, "error-desc": _TEXT,
+     "ram": Object(optional=dict.fromkeys(("total", "transferred", "normal", "duplicate", "dirty-sync-count",
+                                           "downtime-bytes"), _COUNT))}, empty=True)
+_COMPLETED = Object({"total-time": _SIZE, "downtime": _SIZE, "ram": Object({"transferred": _COUNT,
+                                                                            "dirty-sync-count": _COUNT})})
+_RECORDING = Object(
+    {"id": _TEXT, "special": _TEXT, "page_size": Leaf("whole", above=0),
+     "params": Object({"ram": Leaf("number", above=0), "wset": _SIZE, "bw": _SIZE, "dl": _SIZE, "rate": _SIZE,
+                       "order": Leaf("text", choices=("seq", "rand"))},
+                      dict.fromkeys(("link", "cancel_s", "poll_ms", "max_s", "avail_bw"), _SIZE)),
+     "guest": Object(dict.fromkeys(("fill_start", "fill_end", "ws_base", "ws_pages"), _COUNT),
+                     dict.fromkeys(("rate", "dot_pages", "pages_per_tick", "tick_us"), _SIZE)),
+     "qemu": Object({"version": Leaf("text", pattern=r"(?:10\.0|7\.2)\.\d+.*")}),
+     "caps": Each(_TEXT), "final": _FINAL, "notes": Each(Row((_NUMBER, _TEXT))),
+     "events": Each(Row((_NUMBER, _NUMBER, _TEXT, _TEXT, _ANY_OBJECT))),
+     "poll_cols": Each(_TEXT), "polls": Each(Leaf("list")), "trace_src": _TRACE, "trace_dst": _TRACE},
+    {"dirty_rate_before": Object(optional={"writes_mib_s": _SIZE}),
+     "write_rate_during_mib_s": _SIZE, "link_seen_mib_s": _SIZE,
+     "status_src": Leaf("object", empty=True), "status_dst": Leaf("object", empty=True),
+     "guest_seen": Object(optional={"src_dots": _MAYBE_COUNT}),
+     "kvm": Object(optional={"rows": Each(Row((_NUMBER, _TEXT, _TEXT, _KERNEL)))}),
+     "its": Object(optional={"dumps": Object(values=_DUMP), "commands": Each(_TEXT)}),
+     "timeline": Each(Row((_NUMBER, _TEXT, _TEXT, _TEXT, _ANY_OBJECT), _table_row))})
+_POLL = Object({"t": _NUMBER, "status": Leaf("text", empty=True)},
+               dict.fromkeys(("transferred", "remaining", "normal", "duplicate", "dirty_sync_count", "src_dots"),
+                             _MAYBE_COUNT))
 
 
 class RecordingError(TraceError):
@@ -94,7 +106,7 @@ def load_recording(path: str | Path) -> Record:
     """
     source = Path(path)
     try:
-        data = json.loads(_read_text(source), parse_constant=lambda name: _refuse_constant(source, name))
+        data = json.loads(_read(source), parse_constant=lambda name: _refuse_constant(source, name))
     except RecursionError:
         raise RecordingError(f"{source}: not a recording: nested too deeply") from None
     except ValueError as error:
@@ -106,19 +118,25 @@ def load_recording(path: str | Path) -> Record:
 
 def check_recording(data: Any, where: str = "recording") -> Record:
     """The same dictionary, if it is a recording of format 1; else `RecordingError`."""
+    def fail(reason: str) -> RecordingError:
+        return RecordingError(f"{where}: {reason}")
+
     if not isinstance(data, dict):
-        raise RecordingError(f"{where}: a recording is a JSON object, this is {_kind(data)}")
-    _check_format(data, where)
-    _check_numbers(data, where)
-    for key, types in _REQUIRED.items():
-        _check_key(data, key, types, where, required=True)
-    for key, types in _OPTIONAL.items():
-        _check_key(data, key, types, where, required=False)
-    for key, columns in _ROWS.items():
-        _check_rows(data, key, columns, where)
-    _check_polls(data, where)
-    _check_fields(data, where)
-    _check_meaning(data, where)
+        raise fail(f"a recording is a JSON object, this is {describe(data)}")
+    if "format" not in data:
+        raise fail("key 'format' is missing: not a recording of livemig's lab")
+    if data["format"] != FORMAT or isinstance(data["format"], bool):
+        raise fail(f"format is {repr(data['format'])[:40]}, this livemig reads format {FORMAT}")
+    _check_numbers(data, fail)
+    check(data, _RECORDING, "", fail)
+    if data["page_size"] & (data["page_size"] - 1):
+        raise fail(f"page_size = {data['page_size']}, not a power of two")
+    for i, row in enumerate(data["polls"]):
+        if len(row) != len(data["poll_cols"]):
+            raise fail(f"polls[{i}] has {len(row)} values, expected {len(data['poll_cols'])} (poll_cols)")
+        check(dict(zip(data["poll_cols"], row, strict=True)), _POLL, f"polls[{i}]", fail)
+    if (data["final"] or {}).get("status") == "completed":
+        check(data["final"], _COMPLETED, "final", fail)
     return data
 
 
@@ -138,16 +156,32 @@ def recording_name(path: str | Path) -> str:
     return Path(path).name.removesuffix(".gz").removesuffix(".json")
 
 
-def _read_text(source: Path) -> bytes:
+def lookup(data: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted path; None when a step is missing."""
+    value: Any = data
+    for step in key.split("."):
+        if not isinstance(value, Mapping) or step not in value:
+            return None
+        value = value[step]
+    return value
+
+
+def rows(data: Mapping[str, Any], key: str) -> Iterator[tuple[float, str, Mapping[str, Any]]]:
+    """The rows [t, name, fields] of `trace_src` or `trace_dst` that carry a time, in time order."""
+    timed = [(float(t), name, fields) for t, name, fields in (row[:3] for row in data[key]) if t is not None]
+    yield from sorted(timed, key=lambda row: row[0])
+
+
+def _read(source: Path) -> bytes:
     try:
         if not source.is_file():
             raise RecordingError(f"{source}: no such file" if not source.exists() else f"{source}: not a file")
         if source.stat().st_size > MAX_BYTES:
             raise RecordingError(f"{source}: larger than {MAX_BYTES >> 20} MiB, no recording is")
         raw = source.read_bytes()
-        return _decompress(source, raw) if source.suffix == ".gz" else raw
     except OSError as error:
         raise RecordingError(f"{source}: cannot be read: {error.strerror or error}") from error
+    return _decompress(source, raw) if source.suffix == ".gz" else raw
 
 
 def _decompress(source: Path, raw: bytes) -> bytes:
@@ -167,14 +201,7 @@ def _refuse_constant(source: Path, name: str) -> NoReturn:
     raise RecordingError(f"{source}: holds {name}, which is not a JSON number")
 
 
-def _check_format(data: Record, where: str) -> None:
-    if "format" not in data:
-        raise RecordingError(f"{where}: key 'format' is missing: not a recording of livemig's lab")
-    if data["format"] != FORMAT or isinstance(data["format"], bool):
-        raise RecordingError(f"{where}: format is {data['format']!r}, this livemig reads format {FORMAT}")
-
-
-def _check_numbers(data: Record, where: str) -> None:
+def _check_numbers(data: Record, fail: Callable[[str], RecordingError]) -> None:
     """Every number is finite and of a size that a counter can have; iterative, so that depth cannot hurt."""
     waiting: list[tuple[str, Any]] = list(data.items())
     while waiting:
@@ -183,110 +210,6 @@ def _check_numbers(data: Record, where: str) -> None:
             waiting.extend((key, v) for v in value.values())
         elif isinstance(value, list):
             waiting.extend((key, v) for v in value)
-        elif isinstance(value, _NUMBER) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+        elif isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
             shown = "not finite" if isinstance(value, float) and not math.isfinite(value) else "too large"
-            raise RecordingError(f"{where}: {key} holds a number that is {shown} (limit {MAX_NUMBER:g})")
-
-
-def lookup(data: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted path; None when a step is missing."""
-    value: Any = data
-    for step in key.split("."):
-        if not isinstance(value, Mapping) or step not in value:
-            return None
-        value = value[step]
-    return value
-
-
-def _present(data: Record, key: str) -> bool:
-    parent, _, last = key.rpartition(".")
-    owner = lookup(data, parent) if parent else data
-    return isinstance(owner, dict) and last in owner
-
-
-def _check_key(data: Record, key: str, types: tuple[type, ...], where: str, required: bool) -> None:
-    if not _present(data, key):
-        if required:
-            raise RecordingError(f"{where}: key {key!r} is missing (cut off, or not a recording?)")
-        return
-    value = lookup(data, key)
-    if not _is(value, types):
-        raise RecordingError(f"{where}: {key} is {_kind(value)}, expected {_names(types)}")
-    if key in _POSITIVE and not value > 0:
-        raise RecordingError(f"{where}: {key} = {value}, must be above 0")
-    if key in _NOT_NEGATIVE and not value >= 0:
-        raise RecordingError(f"{where}: {key} = {value}, must not be negative")
-
-
-def _check_rows(data: Record, key: str, columns: tuple[tuple[type, ...], ...], where: str) -> None:
-    for i, row in enumerate(lookup(data, key) or []):
-        if not isinstance(row, list) or len(row) < len(columns):
-            raise RecordingError(f"{where}: {key}[{i}] is {_kind(row)}, expected a row of {len(columns)} values")
-        for j, types in enumerate(columns):
-            if not _is(row[j], types):
-                raise RecordingError(f"{where}: {key}[{i}][{j}] is {_kind(row[j])}, expected {_names(types)}")
-
-
-def _check_polls(data: Record, where: str) -> None:
-    columns = data["poll_cols"]
-    if data["polls"] and not {"t", "status"} <= {c for c in columns if isinstance(c, str)}:
-        raise RecordingError(f"{where}: poll_cols names no column 't' or 'status'")
-    for i, row in enumerate(data["polls"]):
-        if not isinstance(row, list) or len(row) != len(columns):
-            raise RecordingError(f"{where}: polls[{i}] is {_kind(row)}, expected a row of {len(columns)} values")
-        for name, value in zip(columns, row, strict=True):
-            types = _POLL_COLUMNS.get(name) if isinstance(name, str) else None
-            if types and not _is(value, types):
-                raise RecordingError(f"{where}: polls[{i}] {name} is {_kind(value)}, expected {_names(types)}")
-
-
-def _check_fields(data: Record, where: str) -> None:
-    for key in ("trace_src", "trace_dst"):
-        for i, row in enumerate(data[key]):
-            for name, kind in _FIELDS.get(row[1], {}).items():
-                if not _is(row[2].get(name), (kind,)):
-                    raise RecordingError(f"{where}: {key}[{i}] {row[1]}: {name} is {_kind(row[2].get(name))}, "
-                                         f"expected {_names((kind,))}")
-
-
-def _check_meaning(data: Record, where: str) -> None:
-    version = data["qemu"]["version"]
-    if not version.startswith(VERSIONS):
-        known = ", ".join(v + "x" for v in VERSIONS)
-        raise RecordingError(f"{where}: qemu.version is {version!r}; livemig knows the trace points of {known}")
-    page = data["page_size"]
-    if page & (page - 1):
-        raise RecordingError(f"{where}: page_size = {page}, not a power of two")
-    if data["params"]["order"] not in ("seq", "rand"):
-        raise RecordingError(f"{where}: params.order is {data['params']['order']!r}, expected 'seq' or 'rand'")
-    status = lookup(data, "final.status")
-    if data["final"] is not None and status not in STATUSES:
-        raise RecordingError(f"{where}: final.status is {status!r}, expected one of {', '.join(STATUSES)}")
-    if status == "completed":
-        for key in ("final.total-time", "final.downtime", "final.ram.transferred", "final.ram.dirty-sync-count"):
-            if not _present(data, key):
-                raise RecordingError(f"{where}: key {key!r} is missing although final.status is 'completed'")
-
-
-def _is(value: Any, types: tuple[type, ...]) -> bool:
-    return isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "missing (null)"
-    text = repr(value) if isinstance(value, str | int | float) else ""
-    name = {dict: "an object", list: "a list", str: "text", int: "a number", float: "a number", bool: "true or false"}
-    return f"{name.get(type(value), type(value).__name__)}{' ' + text[:40] if text else ''}"
-
-
-def _names(types: tuple[type, ...]) -> str:
-    name = {dict: "an object", list: "a list", str: "text", int: "a whole number", float: "a number", _NONE: "null"}
-    shown = [name[t] for t in types if not (t is int and float in types)]
-    return " or ".join(shown)
-
-
-def rows(data: Mapping[str, Any], key: str) -> Iterator[tuple[float, str, Mapping[str, Any]]]:
-    """The rows [t, name, fields] of `trace_src` or `trace_dst` that carry a time, in time order."""
-    timed = [(float(t), name, fields) for t, name, fields in (row[:3] for row in data[key]) if t is not None]
-    yield from sorted(timed, key=lambda row: row[0])
+            raise fail(f"{key} holds a number that is {shown} (limit {MAX_NUMBER:g})")
