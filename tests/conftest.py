@@ -4,9 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# On a shared machine one slow example says nothing; pytest's own timeout catches a hang.
+hypothesis.settings.register_profile("livemig", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("livemig")
 
 # What each tool is looked up as, and the Debian package that brings it.
 TOOLS = {
