@@ -1,3 +1,136 @@
-"""livemig: live migration of a QEMU/KVM guest with an ARM GICv3 ITS, simulated, recorded and explained."""
+"""livemig: live migration of a QEMU/KVM guest with an ARM GICv3 ITS, simulated, recorded and explained.
+
+>>> import livemig
+>>> trace = livemig.simulate(livemig.Scenario(dirty_rate_bytes_per_s=40e6))
+>>> livemig.stage()                          # in a notebook: the animated picture with its controls
+>>> livemig.recording("b02").outcome         # what real QEMU did
+
+The names below are loaded when they are first used, so that `import livemig` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from livemig.datadir import data_dir
+    from livemig.draw import figures
+    from livemig.draw.stage import Stage
+    from livemig.engine import Handler, simulate
+    from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
+    from livemig.trace import Trace
 
 __version__ = "0.1.0"
+
+__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "validate", "Handler",
+           "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
+
+# Where the names that are not defined here come from: (module, attribute); None is the module itself.
+_ORIGINS: dict[str, tuple[str, str | None]] = {
+    "simulate": ("livemig.engine", "simulate"),
+    "Scenario": ("livemig.scenario", "Scenario"),
+    "Trace": ("livemig.trace", "Trace"),
+    "figures": ("livemig.draw.figures", None),
+    "Handler": ("livemig.engine", "Handler"),
+    "Action": ("livemig.scenario", "Action"),
+    "Phase": ("livemig.scenario", "Phase"),
+    "Costs": ("livemig.scenario", "Costs"),
+    "ScenarioError": ("livemig.scenario", "ScenarioError"),
+    "Stage": ("livemig.draw.stage", "Stage"),
+    "data_dir": ("livemig.datadir", "data_dir"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ORIGINS:
+        raise AttributeError(f"module 'livemig' has no attribute {name!r}; its names are {', '.join(__all__)}")
+    module, attribute = _ORIGINS[name]
+    loaded = importlib.import_module(module)
+    value = loaded if attribute is None else getattr(loaded, attribute)
+    globals()[name] = value  # the next time it is an ordinary name
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def stage(scenario: Scenario | None = None, recorded: Trace | str | Path | None = None) -> Stage:
+    """The animated picture of one migration, with controls that simulate anew: sequence diagram, timeline, ITS bytes.
+
+    `scenario`: what the controls start from (default: `Scenario()`). `recorded`: a Trace, or what `recording` takes,
+    drawn beside the simulated run. Raises `RecordingError` for an unknown recording.
+    """
+    from livemig.draw.stage import Stage
+    from livemig.scenario import Scenario
+    from livemig.trace import Trace
+
+    beside = recorded if recorded is None or isinstance(recorded, Trace) else recording(recorded)
+    return Stage(simulate=_simulate_fields, scenario=scenario or Scenario(), recorded=beside)
+
+
+def recording(name_or_path: str | Path) -> Trace:
+    """The Trace of a recording of real QEMU: one of `recordings()` ("b02", "k01-converge", also "k01"), or a file.
+
+    Raises `livemig.lab.recording.RecordingError`: an unknown name (with the names that are near it), or a file that
+    cannot be read.
+    """
+    from livemig.lab.convert import to_trace
+    from livemig.lab.recording import load_recording
+
+    return to_trace(load_recording(_recording_file(name_or_path)))
+
+
+def recordings() -> list[str]:
+    """Names of the recordings that livemig ships, sorted; `recording` takes them."""
+    from livemig.lab.recording import recording_files, recording_name
+
+    return [recording_name(file) for file in recording_files(_recordings_dir())]
+
+
+def validate(folder: str | Path | None = None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Simulate each recording of a folder from its inputs and compare: {"runs": [...], "summary": {...}}.
+
+    `folder`: default the recordings that livemig ships. `progress` is called with each recording's name. Errors are
+    relative, times in seconds; see `livemig.lab.validate`. Raises `RecordingError` when the folder cannot be read.
+    """
+    from livemig.lab.validate import validate_dir
+
+    return validate_dir(_recordings_dir() if folder is None else folder, _simulate_fields, progress)
+
+
+def _simulate_fields(fields: dict[str, Any]) -> Trace:
+    from livemig.engine import simulate
+    from livemig.scenario import Scenario
+
+    return simulate(Scenario.from_dict(fields))
+
+
+def _recordings_dir() -> Path:
+    from livemig.datadir import data_dir
+
+    return data_dir() / "recordings"
+
+
+def _recording_file(name_or_path: str | Path) -> Path:
+    from pathlib import Path
+
+    from livemig.lab.recording import RecordingError, recording_files, recording_name
+
+    shipped = {recording_name(file): file for file in recording_files(_recordings_dir())}
+    name = str(name_or_path)
+    if name in shipped:
+        return shipped[name]
+    if isinstance(name_or_path, Path) or name.endswith((".json", ".json.gz")):
+        return Path(name_or_path)
+    longer = [known for known in shipped if known.startswith(f"{name}-")]
+    if len(longer) == 1:
+        return shipped[longer[0]]
+    beginnings = [name[:length] for length in range(len(name) + 1)]
+    near = sorted(shipped, key=lambda known: -sum(map(known.startswith, beginnings)))[:5]
+    raise RecordingError(f"no recording {name!r}; the nearest are {', '.join(near)} (livemig.recordings() lists all "
+                         f"{len(shipped)}; a file's name ends in .json or .json.gz)")
