@@ -53,6 +53,7 @@ def to_trace(recording: Record, whole: bool = False) -> Trace:
 
 def _all_events(recording: Record, migrated: bool) -> Iterator[Event]:
     if migrated:
+        yield Event(0.0, "mark", "user", "T0", 0, {"text": "migrate"})
         yield Event(0.0, "command", "user", "migrate")
     yield from source_events(recording)
     yield from send_events(recording)
@@ -108,7 +109,7 @@ def _migration_end_s(recording: Record) -> float:
 
 
 def _with_marks(events: list[Event]) -> Iterator[Event]:
-    """T0; T1 .. Tn at the syncs that start a pass; Tn+1 .. Tn+4 as `points` and this function find them."""
+    """T1 .. Tn at the syncs that start a pass; the other marks are among the events already."""
     syncs = [e for e in events if e.kind == "sync"]
     decided_s = next((e.t_s for e in events if e.kind == "mark" and e.name == "Tn+1"), None)
     stopped_s = next((e.t_s for e in events if e.kind == "mark" and e.name == "Tn+2"), None)
@@ -116,7 +117,6 @@ def _with_marks(events: list[Event]) -> Iterator[Event]:
     if decided_s is not None and len(running) > 1:
         running.pop()  # the sync that decided: no pass follows it
     numbered = {id(sync): f"T{i}" for i, sync in enumerate(running, 1)}
-    yield Event(0.0, "mark", "user", "T0", 0, {"text": "migrate"})
     for event in events:
         yield event
         if id(event) in numbered:
