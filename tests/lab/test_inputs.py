@@ -74,6 +74,17 @@ def test_the_writers_start_is_known_to_a_dot_and_most_polls_agree(name, rec):
     assert 1.3 < start.writes / start.rate_pages_per_s < 1.6
 
 
+def test_the_widths_that_data_readme_tells(all_recordings):
+    starts = {name: writer_start(r) for name, r in all_recordings
+              if "kvm" not in r and r["guest"]["rate"] and r["special"] != "auto-converge"}
+    width = {name: s.high - s.low for name, s in starts.items()}
+    assert len(width) == 60
+    assert sum(w < 1 for w in width.values()) == 24
+    assert {name for name, w in width.items() if w > 52} == {"n03", "n05"}
+    assert (round(width["n03"]), round(width["n05"])) == (178, 225)
+    assert 0.87 < min(s.agree / s.of for s in starts.values()) < 0.88
+
+
 def _made_up(start, rate, late, lag):
     """A recording with dots as a guest would print them; `late` polls are answered late, at `lag` polls it lags."""
     polls = []
