@@ -1,8 +1,8 @@
 """Run recorded ITS cases against the model and compare every answer.
 
 A case (`kvm-its-golden/1`, or `qemu-its-golden/1` of the emulated ITS) is a list of steps: inputs, and what the real
-kernel or the real QEMU answered. A machine (replay_kvm.py, replay_qemu.py) does the inputs; this file compares results, dumps,
-registers and dirty logs, and knows where the chosen kernel answered differently or crashed.
+kernel or the real QEMU answered. A machine (replay_kvm.py, replay_qemu.py) does the inputs; this file compares results,
+dumps, registers and dirty logs, and knows where the chosen kernel answered differently or crashed.
 """
 
 from __future__ import annotations
