@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
-__all__ = ["MIB", "PATTERNS", "SAVE_MOMENTS", "Action", "Costs", "Phase", "Scenario", "ScenarioError"]
+__all__ = [
+    "ITS_AREA_BYTES",
+    "MIB",
+    "PATTERNS",
+    "SAVE_MOMENTS",
+    "Action",
+    "Costs",
+    "Phase",
+    "Scenario",
+    "ScenarioError",
+    "its_area_offset",
+]
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -228,6 +239,11 @@ def _check_field(item: Field[Any], value: Any) -> None:
         )
 
 
+def its_area_offset(ram_bytes: int) -> int:
+    """Where in RAM the ITS's tables begin: the last whole 64 KiB pieces (KVM's table pages are 64 KiB)."""
+    return (ram_bytes - ITS_AREA_BYTES) // (64 * KIB) * (64 * KIB)
+
+
 def _check_together(s: Scenario) -> None:
     page = s.page_bytes
     if page & (page - 1):
@@ -253,11 +269,11 @@ def _check_together(s: Scenario) -> None:
             f"working_set_bytes = {s.working_set_bytes}: larger than the {max(room, 0)} bytes of RAM "
             f"({s.ram_bytes}) behind working_set_offset_bytes = {s.working_set_offset_bytes}"
         )
-    its_room = s.ram_bytes - ITS_AREA_BYTES
+    its_room = its_area_offset(s.ram_bytes)
     if s.its_devices and s.accelerator == "kvm" and s.working_set_offset_bytes + s.working_set_bytes > its_room:
         raise ScenarioError(
-            f"working_set_bytes = {s.working_set_bytes}: the ITS's tables lie in the last {ITS_AREA_BYTES} "
-            f"bytes of RAM, so the working set must end at {its_room} at the latest (or its_devices = 0)"
+            f"working_set_bytes = {s.working_set_bytes}: the ITS's tables need {ITS_AREA_BYTES} bytes at "
+            f"the end of RAM, so the working set must end at {its_room} at the latest (or its_devices = 0)"
         )
     if s.pattern not in ("idle", "phases") and s.dirty_rate_bytes_per_s > 0 and not s.working_set_bytes:
         raise ScenarioError("working_set_bytes = 0: a guest that writes needs a working set (or pattern idle, rate 0)")

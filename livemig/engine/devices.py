@@ -20,7 +20,7 @@ from livemig.its.layout import CTE, DTE, ITE, Layout
 from livemig.its.migration import POST_LOAD_ORDER, migration_state
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER, GITS_BASER, GITS_CBASER
 from livemig.its.tables import restore_tables, save_pending_tables, save_tables
-from livemig.scenario import ITS_AREA_BYTES
+from livemig.scenario import ITS_AREA_BYTES, its_area_offset
 
 if TYPE_CHECKING:
     from livemig.engine.state import MigrationState
@@ -52,8 +52,7 @@ class ItsModel:
     def __init__(self, s: MigrationState) -> None:
         scenario = s.scenario
         self._memory = s.memory
-        top = RAM_BASE + scenario.ram_bytes
-        self.place = {name: top - ITS_AREA_BYTES + i * _K64 for i, name in enumerate(_TABLES)}
+        self.place = {name: RAM_BASE + its_area_offset(scenario.ram_bytes) + i * _K64 for i, name in enumerate(_TABLES)}
         self.devices = scenario.its_devices
         self._events = scenario.its_events_per_device
         self._period_s = scenario.its_command_period_s
@@ -78,6 +77,7 @@ class ItsModel:
     def _map_devices(self) -> None:
         """What the guest's driver did at boot: tables, collections, devices and their events; some LPIs pending."""
         its, place = self.source, self.place
+        self._memory.zero_at_boot(place["device"], ITS_AREA_BYTES)
         its.write_register("GITS_BASER0", GITS_BASER.encode(valid=1, address=place["device"], type=1, entry_size=7))
         its.write_register("GITS_BASER1", GITS_BASER.encode(valid=1, address=place["collection"], type=4, entry_size=7))
         its.write_register("GITS_CBASER", GITS_CBASER.encode(valid=1, address=place["queue"], pages=15))

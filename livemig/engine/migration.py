@@ -264,7 +264,7 @@ def precopy_notify_complete(s: MigrationState) -> None:
 @traced("migration/migration.c")
 def close_return_path_on_source(s: MigrationState) -> None:
     """With a return path: wait until the destination has loaded and started."""
-    if s.scenario.return_path:
+    if s.scenario.return_path and s.status in ("active", "device"):
         incoming(s)
 
 
@@ -324,6 +324,7 @@ def migration_cleanup_bh(s: MigrationState) -> None:
 @traced("migration/migration.c")
 def migration_cleanup(s: MigrationState) -> None:
     """Close the stream; `cancelled` is set here."""
+    close_return_path_on_source(s)
     if s.status == "cancelling":
         migrate_set_state(s, "cancelled")
 
