@@ -36,16 +36,18 @@ class Machine:
         lane = lane or self.lane
         self.rows.append(Event(self.t_s, kind, lane, name, self.depth.get(lane, 0), data))
 
-    def spend(self, dt_s: float) -> None:
-        """Let `dt_s` seconds pass; alarms that fall due run at their own time."""
-        self.advance_to(self.t_s + dt_s)
+    def spend(self, dt_s: float, until: Callable[[], bool] | None = None) -> None:
+        """Let `dt_s` seconds pass; alarms that fall due run at their own time, and may end it early (`until`)."""
+        self.advance_to(self.t_s + dt_s, until)
 
-    def advance_to(self, t_s: float) -> None:
-        """Let time pass until `t_s` (never backwards)."""
+    def advance_to(self, t_s: float, until: Callable[[], bool] | None = None) -> None:
+        """Let time pass until `t_s` (never backwards), or until an alarm has made `until` true."""
         while self.alarms and self.alarms[0][0] <= t_s:
             due_s, run = self.alarms.pop(0)
             self.t_s = max(self.t_s, due_s)
             run()
+            if until is not None and until():
+                return
         self.t_s = max(self.t_s, t_s)
 
     def at(self, t_s: float, run: Callable[[], None]) -> None:

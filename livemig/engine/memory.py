@@ -191,18 +191,21 @@ class GuestMemory:
         same = len(touched) if not (touched != touched[0]).any() else int((touched != touched[0]).argmax())
         return Run(run.first, same, not touched[0], numbers[:same])
 
-    def send(self, run: Run) -> None:
-        """Clear the run's bits, copy its pages to the destination and move the scan position behind it."""
+    def send(self, run: Run) -> list[int]:
+        """Clear the run's bits, copy its pages, move the scan position behind it; returns pages that a device wrote."""
         if self.ram is not None:
             self._copy(run)
         self.dirty[run.key] = False
         self.pending_pages -= run.count
         self.position = run.last + 1
-        if self._waiting:
-            for page in [p for p in self._waiting if not self.dirty[p]]:
-                self._waiting.discard(page)
-                if page in self._sparse:
-                    self._sparse_there[page] = bytearray(self._sparse[page])
+        if not self._waiting:
+            return []
+        gone = sorted(page for page in self._waiting if not self.dirty[page])
+        self._waiting.difference_update(gone)
+        for page in gone:
+            if page in self._sparse:
+                self._sparse_there[page] = bytearray(self._sparse[page])
+        return gone
 
     def _copy(self, run: Run) -> None:
         assert self.ram is not None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
 
-from livemig.engine.channel import Gather
+from livemig.engine.channel import Channel, Gather
 from livemig.engine.machine import traced
+from livemig.engine.memory import Run
 from livemig.engine.rules import RATES_PERIOD_S
 from livemig.engine.state import MigrationError, MigrationState
 
@@ -129,12 +130,11 @@ def ram_save_complete(s: MigrationState) -> None:
 
 def _send_pages(s: MigrationState, gather: Gather | None) -> None:
     """Send runs of dirty pages; `gather` is None in the final pass, which nothing limits but the link."""
-    channel, memory, machine = s.channel, s.memory, s.machine
+    channel, memory = s.channel, s.memory
     _write_or_fail(s)
     s.guest_runs()
-    start_s, sent, normal, zero = machine.t_s, 0, 0, 0
-    first_page, last_page = -1, -1
-    while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)):
+    sent = _Sent(s.machine.t_s)
+    while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)) and channel.error is None:
         limits = (_ALL, _ALL) if gather is None else gather.limits(channel)
         run = memory.next_run(*limits)
         if run is None:
@@ -142,40 +142,38 @@ def _send_pages(s: MigrationState, gather: Gather | None) -> None:
         run = run.head(limits[run.zero])
         if gather is not None:
             gather.add(channel, run)
-        size = run.count * channel.page_bytes(run.zero) + channel.block_change_bytes(int(run.first >= memory.ram_pages))
-        memory.send(run)
-        first_page, last_page = (run.first if first_page < 0 else first_page), run.last
-        sent += size
-        normal += 0 if run.zero else run.count
-        zero += run.count if run.zero else 0
-        machine.spend(run.count * channel.page_s(run.zero))
-        if channel.error is not None:
-            break
-    sent += channel.wire.framing_bytes
-    channel.count(sent)
-    s.counters.normal_pages += normal
-    s.counters.duplicate_pages += zero
-    machine.emit(
-        "send",
-        "ram",
-        {
-            "start_s": start_s,
-            "bytes": sent,
-            "pages": normal,
-            "zero_pages": zero,
-            "first_page": first_page,
-            "last_page": last_page,
-        },
-    )
+        sent.add(run, channel, int(run.first >= memory.ram_pages))
+        sent.table_pages += memory.send(run)
+        s.machine.spend(run.count * channel.page_s(run.zero), until=lambda: channel.error is not None)
+    sent.bytes += channel.wire.framing_bytes
+    channel.count(sent.bytes)
+    s.counters.normal_pages += sent.pages
+    s.counters.duplicate_pages += sent.zero_pages
+    s.machine.emit("send", "ram", vars(sent))
     _write_or_fail(s)
+
+
+@dataclass
+class _Sent:
+    """What one call of ram_save_iterate or ram_save_complete has sent; the data of its `send` event."""
+
+    start_s: float
+    bytes: int = 0
+    pages: int = 0
+    zero_pages: int = 0
+    first_page: int = -1
+    last_page: int = -1
+    table_pages: list[int] = field(default_factory=list)
+
+    def add(self, run: Run, channel: Channel, block: int) -> None:
+        self.bytes += run.count * channel.page_bytes(run.zero) + channel.block_change_bytes(block)
+        self.pages += 0 if run.zero else run.count
+        self.zero_pages += run.count if run.zero else 0
+        self.first_page = run.first if self.first_page < 0 else self.first_page
+        self.last_page = run.last
 
 
 def _write_or_fail(s: MigrationState) -> None:
     """A write to a broken stream fails; the caller sees it as QEMU's function sees ret < 0."""
     if s.channel.error is not None:
         raise MigrationError(s.channel.error)
-
-
-def transfer_seconds(s: MigrationState, size_bytes: int) -> float:
-    """Seconds that `size_bytes` take on the link, unthrottled."""
-    return size_bytes / s.channel.speed_bytes_per_s if math.isfinite(s.channel.speed_bytes_per_s) else 0.0

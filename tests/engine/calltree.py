@@ -15,19 +15,23 @@ LEFT_OUT: dict[str, str] = {
     "locks and threads": r"bql_lock_impl|bql_unlock|run_on_cpu|migration_threads_(add|remove)|migrate_mode_is_cpr",
     "the block layer below drain, flush, activate and inactivate": r"(bdrv|blk)_(?!drain_all$|flush_all$)\w+",
     "QMP's plumbing": r"qmp_send_response|qobject_output_visitor_new_qmp",
-    "how a section's fields are written": r"vmstate_(?!save$)\w+|put_\w+|timer_put|\w*_needed|needed_always|\w+_pre_save|cpu_post_save"
-    r"|global_state_do_store|get_validatable_capabilities_count|configuration_post_save|vfp_\w+|max_queue_pairs_gt_1"
+    "how a section's fields are written": r"vmstate_(?!save$)\w+|put_\w+|timer_put|\w*_needed|needed_always"
+    r"|\w+_pre_save"
+    r"|cpu_post_save|global_state_do_store|get_validatable_capabilities_count|configuration_post_save|vfp_\w+"
+    r"|max_queue_pairs_gt_1"
     r"|mac_table_\w+|has_ctrl_guest_offloads|cpu_synchronize_state",
     "the stream's plumbing": r"qemu_savevm_command_send|qemu_fclose|qemu_file_set_error(_obj)?|qemu_file_get_ioc"
     r"|migration_release_dst_files|migration_ioc_\w+|migrate_hup_delete|cpr_\w+",
-    "bookkeeping of RAM": r"ram_bytes_\w+|ram_list_init_bitmaps|ram_state_(init|reset|cleanup)|ram_(save_cleanup|bitmaps_destroy)"
+    "bookkeeping of RAM": r"ram_bytes_\w+|ram_list_init_bitmaps|ram_state_(init|reset|cleanup)|ram_save_cleanup"
+    r"|ram_bitmaps_destroy"
     r"|ramblock_dirty_bitmap_clear_discarded_pages|migration_bitmap_clear_discarded_pages|xbzrle_\w+|precopy_notify"
     r"|memory_global_dirty_log_(do_start|do_stop|stop)|migration_page_queue_free|qemu_savevm_state_cleanup",
     "failover of network devices": r"qemu_savevm_state_guest_unplug_pending|(dev|primary)_unplug_pending"
     r"|vhost_user_net_is_internal_migration",
     "what a device does in its handler": r"virtio_(?!vmstate_change$|blk_dma_restart_cb$|rng_vm_state_change$)\w+"
     r"|qemu_flush_or_purge_queued_packets|to_virtio_pci_proxy|vm_get_suspended",
-    "the destination around loading and starting": r"postcopy_\w+|qemu_loadvm_(?!state$|state_main$|section_start_full$)\w+"
+    "the destination around loading and starting": r"postcopy_\w+"
+    r"|qemu_loadvm_(?!state$|state_main$|section_start_full$)\w+"
     r"|vmstate_load\w*|ram_load_\w+|cpu_synchronize_\w+(loadvm|init)|cpu_synchronize_all_post_init|qemu_foreach_nic"
     r"|migrate_incoming_unref_outgoing_state|loadvm_\w+|migration_get_target_runstate|global_state_(received|get_runstate)"
     r"|postload_update_cb|qemu_del_vm_change_state_handler|pflash_update|migration_incoming_\w+|check_section_footer"

@@ -1,7 +1,7 @@
 """The engine's nested calls against the call trees that real QEMU 10.0.13 left in ten recorded migrations.
 
-o08 (auto-converge) and o09 (postcopy) need features that the engine does not model; the test says so and leaves them out
-of the comparison of trees, not of the handler order.
+o08 (auto-converge) and o09 (postcopy) need features that the engine does not model; the test leaves them out of the
+comparison of trees, not of the handler order.
 """
 
 from __future__ import annotations

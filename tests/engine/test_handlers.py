@@ -29,7 +29,8 @@ def test_qdev_devices_go_by_depth():
     assert [h.name for h in order_of_calls(handlers, running=False)] == ["deep", "middle", "root"]
 
 
-@pytest.mark.parametrize(("version", "expected"), [("10.0", ["p deep", "p mine", "deep", "mine"]), ("7.2", ["deep", "mine"])])
+@pytest.mark.parametrize(("version", "expected"), [
+    ("10.0", ["p deep", "p mine", "deep", "mine"]), ("7.2", ["deep", "mine"])])
 def test_prepare_callbacks_run_first_and_only_in_10(version, expected):
     seen: list[str] = []
 
