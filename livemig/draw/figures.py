@@ -1,0 +1,244 @@
+"""Figures of a Trace in matplotlib: timeline, pending curve, sequence diagram. Each takes `ax=` and returns its axes.
+
+They draw what the Trace has and invent nothing, so a recording and a simulated run look alike. `recorded=` puts another
+run behind the first one, in grey. Labels place themselves when the figure is drawn, so they neither overlap nor are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from livemig.draw.fit import FitText, SpreadLabels, halo
+from livemig.draw.lens import Panels, Switchover, panels
+from livemig.draw.palette import LIGHT, Palette
+from livemig.draw.sequence import sequence
+from livemig.draw.units import duration, size
+from livemig.trace import Event, Pass, Span, Trace
+
+__all__ = ["pending", "sequence", "timeline"]
+
+ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
+HALF = 0.36
+ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
+SEEDS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the seed
+LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
+BURST_POINTS = 9
+
+
+def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None, palette: Palette = LIGHT) -> Panels:
+    """Marks T0 .. Tn+4, the passes, when the VM ran or stood, and what the migration thread did.
+
+    `recorded` adds a strip with another run's passes below the first one's. Returns the axes of the whole run and of the
+    lens on the switchover.
+    """
+    axes, seen = panels(trace, ax, palette, 2.9)
+    _rows(axes.whole, trace, recorded, palette, 0.0, 1.0)
+    _mark_names(axes.whole, trace, palette, 0.0, 1.0, ALWAYS)
+    axes.whole.set_yticks(list(ROWS.values()), list(ROWS))
+    axes.whole.tick_params(axis="y", length=0, labelcolor=palette.ink)
+    if recorded is not None:
+        axes.whole.set_yticks([*ROWS.values(), ROWS["Passes"] - 0.5], [*ROWS, _who(recorded)])
+    if axes.lens is not None and seen is not None:
+        _rows(axes.lens, trace, None, palette, seen.stop_s, 1e3)
+        _mark_names(axes.lens, trace, palette, seen.stop_s, 1e3, ("Tn+1", "Tn+2", "Tn+3", "Tn+4"))
+        axes.lens.set_yticks([])
+    axes.ax.set_title(_headline(trace), loc="left", color=palette.ink, fontsize=11, pad=24)
+    return axes
+
+
+def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None, palette: Palette = LIGHT) -> Panels:
+    """Bytes still to send against the threshold: the curve, the exact counts after syncs (diamonds), both thresholds.
+
+    `recorded` adds another run as a dashed grey curve on the same seconds. The vertical axis is logarithmic from one page
+    up and linear below, so that 0 has a place.
+    """
+    axes, seen = panels(trace, ax, palette, 4.2)
+    views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
+    if axes.lens is not None and seen is not None:
+        views.append((axes.lens, seen.stop_s, 1e3))
+    top = max([LOWEST_BYTES, *(v for _, v in _curve(trace))]) * 4
+    for view, zero_s, scale in views:
+        _byte_axis(view, top, palette)
+        if recorded is not None and view is axes.whole:
+            _line(view, recorded, zero_s, scale, color=palette.edge, lw=1.4, ls=(0, palette.other_dashes))
+        _line(view, trace, zero_s, scale, color=palette.dirty, lw=1.6)
+        _exact(view, trace, zero_s, scale, palette)
+        _thresholds(view, trace, zero_s, scale, palette)
+        if seen is not None:
+            _stopped_band(view, seen, zero_s, scale, palette)
+    if axes.lens is not None:
+        axes.lens.set_yticklabels([])
+    _pending_labels(axes.whole, trace, recorded, palette)
+    axes.ax.set_title(_headline(trace), loc="left", color=palette.ink, fontsize=11, pad=8)
+    return axes
+
+
+def _who(trace: Trace) -> str:
+    name = str(trace.meta.get("id", ""))
+    return f"recorded {name}".strip() if trace.meta.get("source") == "recorded" else "model"
+
+
+def _headline(trace: Trace) -> str:
+    outcome = trace.outcome
+    who = _who(trace)
+    if outcome.status == "completed" and outcome.total_time_s is not None:
+        return (f"{who}: completed in {duration(outcome.total_time_s)}, VM stopped for "
+                f"{duration(outcome.downtime_s or 0.0)}, {size(outcome.transferred_bytes or 0)} sent")
+    return f"{who}: {outcome.status} at {duration(trace.end_s)}"
+
+
+# -- timeline ----------------------------------------------------------------------------------------------------------
+def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, zero_s: float, scale: float) -> None:
+    low, high = view.get_xlim()
+    view.set_ylim(-0.5, 2.75)
+    for one in trace.passes():
+        _pass_bar(view, one, palette, zero_s, scale)
+    if recorded is not None:
+        for i, one in enumerate(recorded.passes()):
+            view.barh(ROWS["Passes"] - 0.5, one.end_s - one.start_s, left=one.start_s, height=0.14,
+                      color=palette.edge if i % 2 == 0 else palette.rule, lw=0)
+    for span in trace.spans():
+        left, right = (span.start_s - zero_s) * scale, (span.end_s - zero_s) * scale
+        if right >= low and left <= high:
+            (_vm_bar if span.row == "vm" else _thread_bar)(view, span, left, right, palette)
+    if trace.mark("Tn+2") is None:
+        view.text(0.99, ROWS["VM"], "never stopped", transform=view.get_yaxis_transform(), ha="right", va="center",
+                  color=palette.paper, fontsize=9)
+
+
+def _pass_bar(view: Axes, one: Pass, palette: Palette, zero_s: float, scale: float) -> None:
+    left, right = (one.start_s - zero_s) * scale, (one.end_s - zero_s) * scale
+    low, high = view.get_xlim()
+    if right < low or left > high:
+        return
+    y = ROWS["Passes"]
+    view.barh(y, right - left, left=left, height=2 * HALF, color=palette.send_tint, edgecolor=palette.send, lw=0.8)
+    name = "last pass" if one.final else f"T{one.number}"
+    FitText(view, left, right, y, (f"{name}  {size(one.todo_bytes)}", name), fontsize=9, color=palette.ink,
+            ha="left" if right - left > 0.2 * (high - low) else "center")
+
+
+def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette) -> None:
+    y = ROWS["VM"]
+    if span.what == "running":
+        view.barh(y, right - left, left=left, height=2 * HALF, color=palette.run, lw=0)
+        FitText(view, left, right, y, ("VM running", "running"), fontsize=9, color=palette.paper)
+        return
+    view.barh(y, right - left, left=left, height=2 * HALF, color=palette.paper, edgecolor=palette.ink, lw=0.9,
+              hatch=palette.stop_hatch, zorder=3)
+    words = f"stopped {duration(span.end_s - span.start_s)}"
+    text = FitText(view, left, right, y, (words, "stopped"), fontsize=9, color=palette.ink, ha="center", zorder=6)
+    text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
+
+
+def _thread_bar(view: Axes, span: Span, left: float, right: float, palette: Palette) -> None:
+    colour = {"send": palette.send, "handlers": palette.its, "device": palette.edge}.get(span.what, palette.edge)
+    view.barh(ROWS["Thread"], right - left, left=left, height=2 * HALF, color=colour, edgecolor=colour,
+              lw=0.5 if span.what == "send" else 0.2)
+    wide = {"send": "sends", "handlers": "stops the VM", "device": "device state"}.get(span.what, span.what)
+    FitText(view, left, right, ROWS["Thread"], (wide,), fontsize=9, color=palette.paper, ha="center")
+
+
+def _mark_names(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float, keep: Sequence[str]) -> None:
+    low, high = view.get_xlim()
+    points = [((m.t_s - zero_s) * scale, m.label) for m in trace.marks()]
+    inside = [(min(max(x, low), high), name) for x, name in points if low - 1e-9 <= x <= high + 1e-9]
+    SpreadLabels(view, inside, ROWS["Passes"] + HALF + 0.1, palette, keep)
+
+
+# -- pending -----------------------------------------------------------------------------------------------------------
+def _curve(trace: Trace) -> Iterator[tuple[float, float]]:
+    """(t, bytes) along the pending curve: flat while the thread sleeps, falling in a burst, jumping at a sync."""
+    page = float(trace.meta.get("scenario", {}).get("page_bytes", 4096))
+    now: float | None = None
+    for event in sorted(_pending_events(trace), key=lambda e: e.t_s):
+        if event.kind == "send":
+            if now is None:
+                continue
+            pages = event.data.get("pages", 0) + event.data.get("zero_pages", 0)
+            left = max(now - pages * page, 0.0)
+            start_s = float(event.data.get("start_s", event.t_s))
+            for share in np.linspace(0.0, 1.0, BURST_POINTS):
+                yield start_s + share * (event.t_s - start_s), now + share * (left - now)
+            now = left
+            continue
+        value = float(event.data["remaining_bytes" if event.kind == "sync" else "size_bytes"])
+        if now is not None:
+            yield event.t_s, now
+        now = value
+        yield event.t_s, now
+    if now is not None:
+        yield trace.end_s, now
+
+
+def _pending_events(trace: Trace) -> Iterator[Event]:
+    for event in trace.events:
+        if event.kind == "pending" or (event.kind == "sync" and event.data.get("remaining_bytes") is not None):
+            yield event
+        elif event.kind == "send" and event.name == "ram" and event.lane == "migration":
+            yield event
+
+
+def _line(view: Axes, trace: Trace, zero_s: float, scale: float, **style: object) -> None:
+    points = np.array(list(_curve(trace)), dtype=np.float64).reshape(-1, 2)
+    view.plot((points[:, 0] - zero_s) * scale, points[:, 1], solid_joinstyle="round", **style)  # type: ignore[arg-type]
+
+
+def _exact(view: Axes, trace: Trace, zero_s: float, scale: float, palette: Palette) -> None:
+    t_s, value = trace.series("exact")
+    view.plot((t_s - zero_s) * scale, value, ls="", marker="D", ms=4.5, mfc=palette.paper, mec=palette.dirty, mew=1.2,
+              zorder=4)
+
+
+def _thresholds(view: Axes, trace: Trace, zero_s: float, scale: float, palette: Palette) -> None:
+    view.axhline(SEEDS_THRESHOLD_BYTES, color=palette.ink, lw=0.8, ls=(0, (1, 2)))
+    t_s, value = trace.series("threshold")
+    if len(t_s):
+        view.step((np.append(t_s, max(trace.end_s, t_s[-1])) - zero_s) * scale, np.append(value, value[-1]),
+                  where="post", color=palette.ink, lw=1.3, ls=(0, (5, 2)))
+
+
+def _stopped_band(view: Axes, seen: Switchover, zero_s: float, scale: float, palette: Palette) -> None:
+    """Hatch along the foot of the plot while the VM is stopped."""
+    view.axvspan((seen.stop_s - zero_s) * scale, (seen.runs_again_s - zero_s) * scale, ymin=0.0, ymax=0.035,
+                 facecolor=palette.paper, edgecolor=palette.ink, hatch=palette.stop_hatch, lw=0.6, zorder=3)
+
+
+def _byte_axis(view: Axes, top: float, palette: Palette) -> None:
+    view.set_yscale("symlog", base=2, linthresh=LOWEST_BYTES, linscale=0.7)
+    view.set_ylim(-LOWEST_BYTES * 0.45, top)
+    ticks = [0, *(LOWEST_BYTES << shift for shift in range(0, 40, 4) if LOWEST_BYTES << shift <= top)]
+    view.yaxis.set_major_locator(FixedLocator(ticks))
+    view.yaxis.set_minor_locator(NullLocator())
+    view.set_yticklabels([size(tick) for tick in ticks])
+    view.grid(axis="both", color=palette.rule, lw=0.7)
+    view.set_axisbelow(True)
+
+
+def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette) -> None:
+    """Names beside what they name: curve, threshold, the seed's threshold, and the other run."""
+    _, threshold = trace.series("threshold")
+    above = {"fontsize": 9, "transform": view.get_yaxis_transform(), "va": "bottom", "path_effects": halo(palette)}
+    view.text(0.012, SEEDS_THRESHOLD_BYTES * 1.12, "the seed's 64 KiB", color=palette.mute, **above)
+    value = float(threshold[-1]) if len(threshold) else 0.0
+    if value > 0 and not SEEDS_THRESHOLD_BYTES / 3 < value < SEEDS_THRESHOLD_BYTES * 3:
+        text = view.text(0.012, value * 1.12, _threshold_words(trace, value), color=palette.ink, **above)
+        text.set_fontweight("semibold")
+    first = next((v for _, v in _curve(trace)), None)
+    if first:
+        view.text(0.012, first * 1.3, "pending", color=palette.dirty, fontweight="semibold", **above)
+    if recorded is not None:
+        view.text(0.995, 0.985, f"- - -  {_who(recorded)}", transform=view.transAxes, ha="right", va="top", fontsize=9,
+                  color=palette.mute, path_effects=halo(palette))
+
+
+def _threshold_words(trace: Trace, value: float) -> str:
+    scenario = trace.meta.get("scenario", {})
+    if scenario.get("switchover_rule") == "fixed":
+        return f"threshold {size(value)}, fixed"
+    limit = scenario.get("downtime_limit_s")
+    return f"threshold {size(value)}" + (f" = bandwidth × {duration(limit)}" if limit else "")
