@@ -26,6 +26,7 @@ __all__ = ["RAM_BASE", "GuestMemory", "Run"]
 RAM_BASE = 0x4000_0000  # the virt machine's RAM in guest physical addresses
 _COPY_BYTES = 1 << 20  # gather through a buffer that stays in the cache
 _SCAN_PAGES = 1 << 16
+_NOISE_PAGES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -228,8 +229,10 @@ class GuestMemory:
         self.ram = np.zeros((self.ram_pages, words), dtype=np.uint64)
         self.there = np.zeros((self.ram_pages, words), dtype=np.uint64)
         low, high = self._data
-        noise = np.random.Generator(np.random.PCG64(seed)).bytes((high - low) * self.page_bytes)
-        self.ram[low:high] = np.frombuffer(noise, dtype=np.uint64).reshape(-1, words)
+        noise = np.random.PCG64(seed)
+        for first in range(low, high, _NOISE_PAGES):
+            part = self.ram[first : min(high, first + _NOISE_PAGES)]
+            part[:] = noise.random_raw(part.size).reshape(part.shape)
 
     def zero_at_boot(self, address: int, size_bytes: int) -> None:
         """The guest zeroes memory before it hands it to a device, long before the migration: nothing becomes dirty."""

@@ -1,0 +1,30 @@
+"""Ratios inside one run: interleaved minima, because absolute times on a shared machine mean nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+TOLERANCE = 1.4  # performance.md: ratios of interleaved minima spread 1.30x over eight repetitions
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def minima(*runs: Callable[[], object], repeat: int = 9) -> list[float]:
+    """The smallest time of each, measured in turns."""
+    best = [float("inf")] * len(runs)
+    for _ in range(repeat):
+        for i, run in enumerate(runs):
+            best[i] = min(best[i], seconds(run))
+    return best
+
+
+def report(what: str, ratio: float, goal: str) -> None:
+    """One line for the log, with the machine's load."""
+    print(f"\nBENCH {what}: {ratio:.3g} (goal {goal}, load {os.getloadavg()[0]:.1f})")
