@@ -116,6 +116,13 @@ def show(where: str | Path | BinaryIO) -> dict[str, Any]:
             "devices": devices, "problems": stream.problems}
 
 
+def its(where: str | Path | BinaryIO) -> dict[str, Any]:
+    """The ITS of a stream; `stream_its.its` with the RAM of machine `virt`."""
+    from livemig.its import stream_its  # it builds on this module
+
+    return stream_its.its(where)
+
+
 class _StreamReader:
     def __init__(self, source: ByteSource, keep_ram: bool) -> None:
         self.source = source

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from livemig.its import registers as reg
-from livemig.its.codec import Layout
 from livemig.its.codec import Field as F
+from livemig.its.codec import Layout
 from livemig.its.commands import COMMAND_BYTES, decode_command
 from livemig.its.device import Its
 from livemig.its.dump import Decoded, decode
@@ -26,6 +26,7 @@ from livemig.its.migration import post_load
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER
 from livemig.its.stream import Section, Stream, open_stream, read_stream
 from livemig.its.stream_ram import RamBlock
+from livemig.its.table_regions import table_regions
 from livemig.its.vgic import FIRST_LPI, Vgic
 
 VIRT_RAM_BASE_ADDRESS = 0x4000_0000
@@ -105,6 +106,7 @@ class StreamIts:
     commands: list[str] = field(default_factory=list)
     pending: dict[int, list[int]] = field(default_factory=dict)
     redistributors: list[dict[str, int]] = field(default_factory=list)
+    regions: list[dict[str, Any]] = field(default_factory=list)
     restore: str = ""
     queue_replay_equal: bool | None = None
     problems: list[str] = field(default_factory=list)
@@ -114,7 +116,8 @@ class StreamIts:
                             "bytes": self.section.data.hex()},
                 "registers": {name: hex(value) for name, value in self.registers.items()},
                 "redistributors": [{name: hex(value) for name, value in row.items()} for row in self.redistributors],
-                **self.tables.to_json(), "pending": {str(vcpu): lpis for vcpu, lpis in self.pending.items()},
+                "tables": self.regions, **self.tables.to_json(),
+                "pending": {str(vcpu): lpis for vcpu, lpis in self.pending.items()},
                 "commands": self.commands, "restore": self.restore, "queue_replay_equal": self.queue_replay_equal,
                 "problems": self.problems + self.tables.problems}
 
@@ -145,7 +148,7 @@ def stream_its(stream: Stream, ram_base_address: int = VIRT_RAM_BASE_ADDRESS, bl
     if section is None:
         raise DataError(f"the stream has no section {SECTION_NAME}: no ITS in that machine")
     if section.size_bytes != SECTION.size_bytes:
-        raise DataError(f"section {SECTION_NAME} has {section.size_bytes} bytes, not {SECTION.size_bytes}", section.offset)
+        raise DataError(f"section {SECTION_NAME}: {section.size_bytes} bytes, not {SECTION.size_bytes}", section.offset)
     registers = section_registers(section.data)
     memory = stream_memory(stream, ram_base_address, block)
     layout = "qemu" if registers["GITS_IIDR"] == EMULATED_IIDR else "kvm"
@@ -154,6 +157,7 @@ def stream_its(stream: Stream, ram_base_address: int = VIRT_RAM_BASE_ADDRESS, bl
     _redistributors(stream, found)
     _commands(memory, found)
     _pending(memory, found)
+    found.regions = table_regions(memory, found.registers, found.tables, found.redistributors)
     if layout == "kvm":
         _try_restore(memory, found)
     return found
