@@ -1,7 +1,8 @@
 """Figures of a Trace in matplotlib: timeline, pending curve, sequence diagram. Each takes `ax=` and returns its axes.
 
-They draw what the Trace has and invent nothing, so a recording and a simulated run look alike. `recorded=` puts another
-run behind the first one, in grey. Labels place themselves when the figure is drawn, so they neither overlap nor are cut.
+They draw what the Trace has and invent nothing, so a recording and a simulated run look alike. `recorded=` puts
+another run behind the first one, in grey. Labels place themselves when the figure is drawn, so they neither overlap
+nor are cut.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ HALF = 0.36
 ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
 SEEDS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the seed
 LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
-BURST_POINTS = 9
+BURST_POINTS = 17
 
 
-def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None, palette: Palette = LIGHT) -> Panels:
+def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
+             palette: Palette = LIGHT) -> Panels:
     """Marks T0 .. Tn+4, the passes, when the VM ran or stood, and what the migration thread did.
 
-    `recorded` adds a strip with another run's passes below the first one's. Returns the axes of the whole run and of the
-    lens on the switchover.
+    `recorded` adds a strip with another run's passes below the first one's. Returns the axes of the whole run and of
+    the lens on the switchover.
     """
-    axes, seen = panels(trace, ax, palette, 2.9)
+    axes, seen = panels(trace, ax, palette, 3.1)
     _rows(axes.whole, trace, recorded, palette, 0.0, 1.0)
     _mark_names(axes.whole, trace, palette, 0.0, 1.0, ALWAYS)
     axes.whole.set_yticks(list(ROWS.values()), list(ROWS))
@@ -50,11 +52,12 @@ def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None
     return axes
 
 
-def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None, palette: Palette = LIGHT) -> Panels:
+def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
+            palette: Palette = LIGHT) -> Panels:
     """Bytes still to send against the threshold: the curve, the exact counts after syncs (diamonds), both thresholds.
 
-    `recorded` adds another run as a dashed grey curve on the same seconds. The vertical axis is logarithmic from one page
-    up and linear below, so that 0 has a place.
+    `recorded` adds another run as a dashed grey curve on the same seconds. The vertical axis is logarithmic from one
+    page up and linear below, so that 0 has a place.
     """
     axes, seen = panels(trace, ax, palette, 4.2)
     views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
@@ -86,12 +89,12 @@ def _headline(trace: Trace) -> str:
     outcome = trace.outcome
     who = _who(trace)
     if outcome.status == "completed" and outcome.total_time_s is not None:
-        return (f"{who}: completed in {duration(outcome.total_time_s)}, VM stopped for "
+        return (f"{who}: completed in {duration(outcome.total_time_s)}, downtime "
                 f"{duration(outcome.downtime_s or 0.0)}, {size(outcome.transferred_bytes or 0)} sent")
     return f"{who}: {outcome.status} at {duration(trace.end_s)}"
 
 
-# -- timeline ----------------------------------------------------------------------------------------------------------
+# -- timeline ---------------------------------------------------------------------------------------------------------
 def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, zero_s: float, scale: float) -> None:
     low, high = view.get_xlim()
     view.set_ylim(-0.5, 2.75)
@@ -150,19 +153,19 @@ def _mark_names(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale
     SpreadLabels(view, inside, ROWS["Passes"] + HALF + 0.1, palette, keep)
 
 
-# -- pending -----------------------------------------------------------------------------------------------------------
+# -- pending ----------------------------------------------------------------------------------------------------------
 def _curve(trace: Trace) -> Iterator[tuple[float, float]]:
     """(t, bytes) along the pending curve: flat while the thread sleeps, falling in a burst, jumping at a sync."""
     page = float(trace.meta.get("scenario", {}).get("page_bytes", 4096))
     now: float | None = None
     for event in sorted(_pending_events(trace), key=lambda e: e.t_s):
-        if event.kind == "send":
-            if now is None:
-                continue
+        if event.kind == "send" and now is None:
+            continue
+        if event.kind == "send" and now is not None:
             pages = event.data.get("pages", 0) + event.data.get("zero_pages", 0)
             left = max(now - pages * page, 0.0)
             start_s = float(event.data.get("start_s", event.t_s))
-            for share in np.linspace(0.0, 1.0, BURST_POINTS):
+            for share in 1.0 - np.linspace(1.0, 0.0, BURST_POINTS) ** 4:  # close together where the logarithm is steep
                 yield start_s + share * (event.t_s - start_s), now + share * (left - now)
             now = left
             continue
@@ -177,9 +180,8 @@ def _curve(trace: Trace) -> Iterator[tuple[float, float]]:
 
 def _pending_events(trace: Trace) -> Iterator[Event]:
     for event in trace.events:
-        if event.kind == "pending" or (event.kind == "sync" and event.data.get("remaining_bytes") is not None):
-            yield event
-        elif event.kind == "send" and event.name == "ram" and event.lane == "migration":
+        counted = event.kind == "pending" or (event.kind == "sync" and event.data.get("remaining_bytes") is not None)
+        if counted or (event.kind == "send" and event.name == "ram" and event.lane == "migration"):
             yield event
 
 
@@ -221,16 +223,22 @@ def _byte_axis(view: Axes, top: float, palette: Palette) -> None:
 
 def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette) -> None:
     """Names beside what they name: curve, threshold, the seed's threshold, and the other run."""
+    def name(y: float, words: str, colour: str, above: bool = True, bold: bool = False) -> None:
+        view.text(0.012, y * (1.12 if above else 0.85), words, color=colour, fontsize=9,
+                  weight="bold" if bold else "normal", transform=view.get_yaxis_transform(),
+                  va="bottom" if above else "top", path_effects=halo(palette))
+
     _, threshold = trace.series("threshold")
-    above = {"fontsize": 9, "transform": view.get_yaxis_transform(), "va": "bottom", "path_effects": halo(palette)}
-    view.text(0.012, SEEDS_THRESHOLD_BYTES * 1.12, "the seed's 64 KiB", color=palette.mute, **above)
     value = float(threshold[-1]) if len(threshold) else 0.0
-    if value > 0 and not SEEDS_THRESHOLD_BYTES / 3 < value < SEEDS_THRESHOLD_BYTES * 3:
-        text = view.text(0.012, value * 1.12, _threshold_words(trace, value), color=palette.ink, **above)
-        text.set_fontweight("semibold")
+    near = SEEDS_THRESHOLD_BYTES / 4 < value < SEEDS_THRESHOLD_BYTES * 4
+    if value != SEEDS_THRESHOLD_BYTES:
+        name(SEEDS_THRESHOLD_BYTES, "the seed's 64 KiB", palette.mute, above=not near or value < SEEDS_THRESHOLD_BYTES)
+    if value > 0:
+        name(value, _threshold_words(trace, value), palette.ink, above=not near or value >= SEEDS_THRESHOLD_BYTES,
+             bold=True)
     first = next((v for _, v in _curve(trace)), None)
     if first:
-        view.text(0.012, first * 1.3, "pending", color=palette.dirty, fontweight="semibold", **above)
+        name(first * 1.15, "pending", palette.dirty, bold=True)
     if recorded is not None:
         view.text(0.995, 0.985, f"- - -  {_who(recorded)}", transform=view.transAxes, ha="right", va="top", fontsize=9,
                   color=palette.mute, path_effects=halo(palette))

@@ -45,7 +45,7 @@ class FitText(Text):
         low, high = sorted(axes.get_xlim())
         left, right = max(self.span[0], low), min(self.span[1], high)
         (x0, _), (x1, _) = axes.transData.transform([(left, 0), (right, 0)])
-        pad = 3.0 * renderer.points_to_pixels(1.0)
+        pad = 3.0 * _pixels_per_point(renderer)
         for text in (*self.texts, ""):
             self.set_text(text)
             if not text or (left < right and self.get_window_extent(renderer).width + 2 * pad <= x1 - x0):
@@ -68,7 +68,7 @@ class SpreadLabels(Artist):
         self.y = y
         self.rise = rise
         self.labels = [Text(0, 0, name, fontsize=font_size, color=palette.ink, ha="center", va="bottom",
-                            weight="semibold") for _, name in self.points]
+                            weight="bold") for _, name in self.points]
         self.leaders = [Line2D([], [], color=palette.edge, lw=0.8) for _ in self.points]
         self.shown: list[int] = []
         ax.add_artist(self)
@@ -94,7 +94,7 @@ class SpreadLabels(Artist):
         axes = self.axes
         assert axes is not None
         box = axes.get_window_extent(renderer)
-        px = renderer.points_to_pixels(1.0)
+        px = _pixels_per_point(renderer)
         at = [float(axes.transData.transform((x, self.y))[0]) for x, _ in self.points]
         base = float(axes.transData.transform((0, self.y))[1])
         width = [label.get_window_extent(renderer).width + 6 * px for label in self.labels]
@@ -111,6 +111,10 @@ class SpreadLabels(Artist):
             self.leaders[i].set_data([at[i], at[i], x, x], [base, base + 5 * px, base + (self.rise - 4) * px,
                                                             base + (self.rise - 1) * px])
         self.shown = shown
+
+
+def _pixels_per_point(renderer: RendererBase) -> float:
+    return float(renderer.points_to_pixels(1.0))  # type: ignore[arg-type]
 
 
 def _crowded(shown: Sequence[int], at: Sequence[float], width: Sequence[float]) -> bool:

@@ -1,7 +1,7 @@
 """The lens: the whole run in seconds at the left, the switchover in milliseconds at the right, one row of axes.
 
-A broken axis hides the ratio of the two and a logarithmic one bends the passes; the lens keeps both scales honest. A run
-that was never stopped has no lens.
+A broken axis hides the ratio of the two and a logarithmic one bends the passes; the lens keeps both scales honest. A
+run that was never stopped has no lens.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def panels(trace: Trace, ax: Axes | None, palette: Palette, height: float) -> tu
     """Make the two axes inside `ax` (a new figure of this height in inches if None)."""
     if ax is None:
         _, ax = plt.subplots(figsize=(11, height), facecolor=palette.paper)
-        ax.figure.subplots_adjust(left=0.085, right=0.98, top=0.83 if height < 4 else 0.88, bottom=0.2)
+        ax.figure.subplots_adjust(left=0.085, right=0.98, top=0.78 if height < 4 else 0.9, bottom=0.2)
     ax.set_axis_off()
     seen = switchover(trace)
     whole = ax.inset_axes((0.0, 0.0, 1.0 if seen is None else WHOLE_WIDTH, 1.0))
@@ -69,8 +69,8 @@ def panels(trace: Trace, ax: Axes | None, palette: Palette, height: float) -> tu
         factor = (end_s / WHOLE_WIDTH) / ((seen.end_s - seen.start_s) / (1.0 - LENS_LEFT))
         ax.text((WHOLE_WIDTH + LENS_LEFT) / 2 - 0.012, 0.5, f"lens × {factor:,.0f}".replace(",", " "), rotation=90,
                 transform=ax.transAxes, ha="center", va="center", color=palette.mute, fontsize=9)
-        whole.axvspan(max(seen.stop_s - 0.002 * end_s, 0.0), min(seen.stop_s + 0.002 * end_s, end_s), color=palette.rule,
-                      lw=0, zorder=0)
+        hair = 0.002 * end_s
+        whole.axvspan(max(seen.stop_s - hair, 0.0), min(seen.stop_s + hair, end_s), color=palette.rule, lw=0, zorder=0)
     return Panels(ax, whole, lens), seen
 
 

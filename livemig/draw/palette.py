@@ -1,9 +1,9 @@
 """The colours and line weights of every figure: one colour, one actor.
 
-Blue is the migration thread and what it sends, orange is dirty memory and so the pending curve, teal is the running VM,
-raspberry is the ITS; nothing else is coloured. Stopped is a texture (diagonal ink), "now" is inverted ink, the other run
-is dashed grey. Contrast against paper: text at least 6.3, marks at least 3.2, in both themes; the five hues stay apart
-under full deuteranopia and protanopia (CIELAB distance at least 17).
+Blue is the migration thread and what it sends, orange is dirty memory and so the pending curve, teal is the running
+VM, raspberry is the ITS; nothing else is coloured. Stopped is a texture (diagonal ink), "now" is inverted ink, the
+other run is dashed grey. Contrast against paper: text at least 6.3, marks at least 3.2, in both themes; the five hues
+stay apart under full deuteranopia and protanopia (CIELAB distance at least 17).
 """
 
 from __future__ import annotations
