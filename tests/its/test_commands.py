@@ -23,7 +23,8 @@ def recorded() -> Iterator[tuple[str, dict[str, int], str]]:
         for step in json.loads(path.read_bytes())["steps"]:
             for one in step.get("commands", ()):
                 fields: dict[str, Any] = one["fields"]
-                yield one["name"], {NAMES.get(key, key): int(str(value), 0) for key, value in fields.items()}, one["raw"]
+                numbers = {NAMES.get(key, key): int(str(value), 0) for key, value in fields.items()}
+                yield one["name"], numbers, one["raw"]
 
 
 def test_recorded_commands_decode_and_encode() -> None:
@@ -74,7 +75,8 @@ def test_errors_name_the_field_and_its_limit() -> None:
 @given(st.data())
 def test_random_fields_round_trip(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(COMMANDS)))
-    fields = {field.name: data.draw(st.integers(0, field.max_raw)) << field.shift for field in COMMANDS[name].fields[1:]}
+    fields = {field.name: data.draw(st.integers(0, field.max_raw)) << field.shift
+              for field in COMMANDS[name].fields[1:]}
     raw = encode_command(name, **fields)
     assert decode_command(raw).name == name
     assert dict(decode_command(raw).fields) == fields
