@@ -1,6 +1,6 @@
 """The migration thread, in QEMU's functions and QEMU's order (QEMU 10.0.13 migration/migration.c).
 
-Theory of operation. `qmp_migrate` is T0. `migration_thread` sets up and then loops: `migration_iteration_run` looks at
+Theory of operation. `migration_thread` sets up and then loops: `migration_iteration_run` looks at
 what is pending and either sends a slice or, below the threshold, enters `migration_completion`; `migration_rate_limit`
 measures the bandwidth once in 100 ms and sleeps when the window's budget is used up. Completion stops the VM, which
 runs the change-state handlers, sends what is left and ends. Errors travel as `MigrationError` where QEMU returns a
@@ -27,28 +27,9 @@ from livemig.engine.state import MigrationError, MigrationState
 from livemig.engine.status import migrate_set_state, migration_block_activate, migration_block_inactivate
 from livemig.engine.vmstop import runstate_set, vm_start, vm_stop_force_state
 
-__all__ = ["migration_thread", "qmp_migrate"]
+__all__ = ["incoming", "migration_thread"]
 
 _STOPPING = ("cancelling", "cancelled", "failed")
-
-
-# -- T0 ---------------------------------------------------------------------------------------------------------------
-@traced("migration/migration.c")
-def qmp_migrate(s: MigrationState) -> None:
-    """The command: check, state setup, open the socket. The VM runs on."""
-    migrate_prepare(s)
-
-
-@traced("migration/migration.c")
-def migrate_prepare(s: MigrationState) -> None:
-    """Nothing blocks the migration."""
-    migrate_init(s)
-
-
-@traced("migration/migration.c")
-def migrate_init(s: MigrationState) -> None:
-    """Counters to zero, state setup."""
-    migrate_set_state(s, "setup")
 
 
 # -- the thread -------------------------------------------------------------------------------------------------------
@@ -299,34 +280,6 @@ def migration_iteration_finish(s: MigrationState) -> None:
 @traced("migration/migration.c")
 def migration_bh_schedule(s: MigrationState) -> None:
     """Cleanup goes to the main thread."""
-
-
-# -- main thread ------------------------------------------------------------------------------------------------------
-@traced("migration/migration.c")
-def migration_cancel(s: MigrationState) -> None:
-    """State cancelling, socket shut down; the thread notices at its next write or when it wakes."""
-    migrate_set_state(s, "cancelling")
-    qemu_file_shutdown(s)
-
-
-@traced("migration/qemu-file.c")
-def qemu_file_shutdown(s: MigrationState) -> None:
-    """Every later write fails."""
-    s.channel.error = s.channel.error or "the migration was cancelled"
-
-
-@traced("migration/migration.c")
-def migration_cleanup_bh(s: MigrationState) -> None:
-    """Main thread: free what the migration used."""
-    migration_cleanup(s)
-
-
-@traced("migration/migration.c")
-def migration_cleanup(s: MigrationState) -> None:
-    """Close the stream; `cancelled` is set here."""
-    close_return_path_on_source(s)
-    if s.status == "cancelling":
-        migrate_set_state(s, "cancelled")
 
 
 # -- destination ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from livemig.engine.migration import migration_cancel
+from livemig.engine.main_thread import migration_cancel
 from livemig.engine.state import MigrationState
 from livemig.scenario import Action
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from livemig.engine.devices import ItsModel
 from livemig.engine.machine import FUNCTIONS
-from livemig.engine.migration import incoming, migration_cleanup_bh, migration_thread, qmp_migrate
+from livemig.engine.main_thread import migration_cleanup_bh, qmp_migrate
+from livemig.engine.migration import incoming, migration_thread
 from livemig.engine.plan import Plan, give_up_after_s
 from livemig.engine.state import MigrationState
 from livemig.engine.vmstop import Handler, HandlerError, default_handlers, qemu_add_vm_change_state_handler
