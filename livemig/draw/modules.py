@@ -13,11 +13,11 @@ from importlib.resources import files
 __all__ = ["MODULES", "join", "script", "style"]
 
 MODULES = ("words.js", "wire.js", "steps.js", "scene.js", "axis.js", "timeline.js", "sequence.js", "itsbytes.js",
-           "controls.js", "mailbox.js", "player.js", "page.js", "tableview.js", "stage.js")
+           "itspanel.js", "controls.js", "keys.js", "mailbox.js", "player.js", "page.js", "tableview.js", "stage.js")
 """In an order in which each file stands after those it imports from."""
 
 _IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./[\w.]+";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:const|let|class|function|async function)\b)", re.MULTILINE)
 
 
 def join(texts: list[str]) -> str:

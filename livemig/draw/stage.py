@@ -71,7 +71,7 @@ class Stage(anywidget.AnyWidget):
     _packed = traitlets.Dict().tag(sync=True)
     _pinned = traitlets.Dict().tag(sync=True)
     _status = traitlets.Dict().tag(sync=True)
-    _controls = traitlets.List().tag(sync=True)
+    _controls: traitlets.List[Any] = traitlets.List().tag(sync=True)
     _layouts = traitlets.Dict().tag(sync=True)
 
     def __init__(self, trace: Trace | None = None, *, simulate: Simulate | None = None, scenario: Any = None,
@@ -106,8 +106,9 @@ class Stage(anywidget.AnyWidget):
             changed = {name: value for name, value in content["inputs"].items() if name in _NAMES}
             self._simulated = self._inputs() | changed
             with self.hold_sync():
-                for name, value in changed.items():
-                    setattr(self, name, value)
+                with self.hold_trait_notifications():  # or each of them would compute a run of its own
+                    for name, value in changed.items():
+                        setattr(self, name, value)
                 self._compute(reply)
         except Exception as error:  # whatever went wrong, the browser waits for an answer
             self._status = {"reply": reply, "error": _error_text(error)}

@@ -10,9 +10,11 @@ from playwright.sync_api import Page
 from livemig.draw.modules import script, style
 from livemig.draw.stage import Stage
 
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>stage</title><style>html,body{margin:0}%(css)s
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>stage</title>
+<style>html,body{margin:0}%(css)s
 body{background:#fff}body[data-jp-theme-light="false"]{background:#212121;--jp-layout-color1:#212121}</style></head>
-<body data-jp-theme-light="%(light)s"><main><h1 style="position:absolute;width:1px;height:1px;overflow:hidden">stage</h1>
+<body data-jp-theme-light="%(light)s"><main>
+<h1 style="position:absolute;width:1px;height:1px;overflow:hidden">stage</h1>
 <div id="here"></div></main>
 <script type="module">
 %(esm)s

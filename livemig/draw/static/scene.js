@@ -25,7 +25,7 @@ const PAGE_BYTES = 4096;
 /** @param {Trace} trace @returns {Run} */
 export function runOf(trace) {
   const { meta, events } = trace;
-  const end = Math.max(1e-6, ...lastTimes(events));
+  const end = Math.max(1e-3, ...lastTimes(events));
   const marks = events.filter((r) => r[1] === "mark").map((r) => ({ label: r[3], t: r[0], text: String(r[5].text ?? "") }));
   const at = (/** @type {string} */ label) => marks.find((m) => m.label === label)?.t ?? null;
   const page = meta.scenario?.page_bytes ?? PAGE_BYTES;

@@ -245,7 +245,7 @@ function notes(pen) {
   const stopped = run.seen.dvs <= pen.i ? "past" : "future";
   const out = [
     note(pen, x[THREAD] + 52 * q, y.start, "thread starts; the VM runs on", "var(--edge)", state("start")),
-    note(pen, x[VM] + 4 * q, y.send + 2 * q, "VM runs, dirties pages", "var(--run)", quiet("send")),
+    note(pen, x[VM] + 4 * q, y.send + 2 * q, "VM runs, dirties pages", "var(--run)", quiet("send"), wordsEnd(pen, "send") + 8 * q),
     note(pen, x[ITS] - 44 * q, y.save, "tables → guest RAM", "var(--its)", state("save")),
     note(pen, x[VM] - 62 * q, y.vsn, "VM stopped", "var(--ink)", stopped),
     words(pen, (x[THREAD] + x[VM]) / 2 + 10 * q, y.ret - 2.5 * q, "return", "middle", state("ret")),
@@ -254,9 +254,16 @@ function notes(pen) {
   return out;
 }
 
-function note(/** @type {Pen} */ { q, size, style }, /** @type {number} */ centre, /** @type {number} */ y, /** @type {string} */ s, /** @type {string} */ colour, /** @type {string} */ state) {
+/** Where the words of a message of the thread to itself end. @returns {number} */
+function wordsEnd(/** @type {Pen} */ pen, /** @type {string} */ key) {
+  const message = pen.rows.find((/** @type {any} */ r) => r.key === key);
+  const start = leftOf(pen, THREAD, levelOf(pen, key, THREAD)) + pen.bar + 16 * pen.q;
+  return start + pen.style.measure(message.text, pen.size, 650);
+}
+
+function note(/** @type {Pen} */ { q, size, style }, /** @type {number} */ centre, /** @type {number} */ y, /** @type {string} */ s, /** @type {string} */ colour, /** @type {string} */ state, least = 0) {
   const w = style.measure(s, size, 650) + 16 * q;
-  const x = Math.min(centre - w / 2, style.width - w - 1);
+  const x = Math.min(Math.max(centre - w / 2, least), style.width - w - 1);
   const h = 19 * q;
   const dash = state === "future" ? `stroke-dasharray="${3 * q} ${2 * q}"` : "";
   return (

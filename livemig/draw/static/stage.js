@@ -2,11 +2,12 @@
 
 import { axisOf } from "./axis.js";
 import { controlsHtml, showValues, valueOf } from "./controls.js";
-import { bitsSvg, entriesHtml, fieldsHtml, fieldOf, littleEndian, tablesAt, tablesNote } from "./itsbytes.js";
+import { ItsPanel, showSvg } from "./itspanel.js";
+import { actionOf, keepsKey } from "./keys.js";
 import { Mailbox } from "./mailbox.js";
 import { ICONS, legendHtml, pageHtml } from "./page.js";
 import { advance, atEnd, moved, toMark, toMoment, toStep } from "./player.js";
-import { markAt, runOf, stepAt } from "./scene.js";
+import { markAt, runOf } from "./scene.js";
 import { sequenceSvg, stackWords } from "./sequence.js";
 import { stateSentence, tableHtml } from "./tableview.js";
 import { timelineName, timelineSvg } from "./timeline.js";
@@ -26,7 +27,6 @@ class View {
     this.model = model;
     this.uid = `lm${Math.random().toString(36).slice(2, 8)}${views}`;
     this.controls = model.get("_controls");
-    this.layouts = model.get("_layouts");
     this.root = document.createElement("section");
     this.root.className = "lm";
     this.root.setAttribute("aria-label", "Live migration stage");
@@ -43,8 +43,7 @@ class View {
     };
     this.axisKind = "time";
     this.playing = false;
-    this.selected = { table: 0, row: 0 };
-    this.table = "";
+    this.its = new ItsPanel(this.el, model.get("_layouts"));
     this.said = { html: "", at: 0 };
     this.synced = { t: model.get("cursor_s"), at: 0 };
     this.run = runOf(unpack(model.get("_packed")));
@@ -59,8 +58,13 @@ class View {
     this.showStatus();
   }
 
+  /** Type scale: 1, or 1.5 for large type. */
   get q() {
     return this.root.hasAttribute("data-large") ? 1.5 : 1;
+  }
+
+  get style() {
+    return { q: this.q, measure: this.measure };
   }
 
   inputs() {
@@ -90,11 +94,6 @@ class View {
       this.axisKind = el.axis.value;
       this.drawAll();
     };
-    el.table.onchange = () => {
-      this.selected = { table: Number(el.table.value), row: 0 };
-      this.drawIts();
-    };
-    el.hex.addEventListener("click", (e) => this.rowChosen(e.target.closest("button")));
     el.pin.onclick = () => this.pin(this.pinned ? null : this.run);
     el.large.onclick = () => {
       this.root.toggleAttribute("data-large");
@@ -116,31 +115,17 @@ class View {
     if (!this.root.contains(document.activeElement)) this.root.focus({ preventScroll: true });
   }
 
-  /** Keys of the stage; every plain key stops here, or JupyterLab would cut cells and eat arrows. */
   key(e) {
-    if (e.ctrlKey || e.metaKey || e.altKey || ["Escape", "Tab", "Enter"].includes(e.key)) return;
+    if (!keepsKey(e)) return;
     e.stopPropagation();
     if (this.el.help.open) return;
-    const target = e.target;
-    if (target.tagName === "SELECT" || target.type === "number") return;
-    const range = target.type === "range" && target !== this.el.scrub;
-    const pressable = target.tagName === "BUTTON" || target.tagName === "SUMMARY" || target.type === "checkbox";
-    if (e.key === " " ? pressable : range && /^(Arrow|Home|End|Page)/.test(e.key)) return;
-    const act = this.actionOf(e);
-    if (!act) return;
+    const focus = { tag: e.target.tagName, type: e.target.type ?? "", scrubber: e.target === this.el.scrub };
+    const action = actionOf(e.key, e.shiftKey, focus);
+    if (!action) return;
     e.preventDefault();
-    act();
-  }
-
-  actionOf(e) {
-    const { el } = this;
-    const keys = {
-      " ": el.play, ".": el.play, PageDown: el.next, PageUp: el.previous, "?": el.keys, p: el.pin, P: el.pin, l: el.large, L: el.large,
-      ArrowRight: e.shiftKey ? el.nextPass : el.next, ArrowLeft: e.shiftKey ? el.previousPass : el.previous,
-    };
-    if (e.key === "Home") return () => this.go(toStep(this.run, 0));
-    if (e.key === "End") return () => this.go(toStep(this.run, Infinity));
-    return keys[e.key] ? () => keys[e.key].click() : null;
+    if (action === "first") this.go(toStep(this.run, 0));
+    else if (action === "last") this.go(toStep(this.run, Infinity));
+    else this.el[action].click();
   }
 
   inputMoved(target) {
@@ -274,9 +259,9 @@ class View {
     this.showPinned();
     this.drawTime(plain(sentence));
     el.alternative.innerHTML = tableHtml(run);
+    this.its.show(run, this.cursor.t, this.style);
     this.sequenceStep = -1;
     this.drawCursor();
-    this.drawIts();
   }
 
   showPinned() {
@@ -292,11 +277,11 @@ class View {
     const { el, run, q } = this;
     const beside = this.pinned === run ? null : this.pinned;
     const width = el.time.clientWidth || 600;
-    const style = { q, plot: PLOT[this.root.dataset.size], uid: this.uid, measure: this.measure };
+    const style = { ...this.style, plot: PLOT[this.root.dataset.size], uid: this.uid };
     this.axis = axisOf(run, width, q, this.axisKind, beside);
     const { svg, rows } = timelineSvg(run, this.axis, beside, style);
     this.rows = rows;
-    show(el.time, svg, width, rows.height, timelineName(run, sentence));
+    showSvg(el.time, svg, width, rows.height, timelineName(run, sentence));
     el.scrub.style.left = `${this.axis.left - 8}px`;
     el.scrub.style.width = `${this.axis.right - this.axis.left + 16}px`;
     el.legend.style.paddingLeft = `${this.axis.left}px`;
@@ -310,8 +295,7 @@ class View {
     el.position.innerHTML = `event <b>${cursor.i + 1}</b> of ${run.steps.length}`;
     if (this.sequenceStep !== cursor.i) this.drawSequence();
     if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
-    const shown = tablesAt(run, cursor.t);
-    if (`${shown.live} ${Boolean(shown.there)} ${run.saves.findLastIndex((s) => s.t <= cursor.t)}` !== this.tableState) this.drawIts();
+    this.its.moveTo(run, cursor.t, this.style);
   }
 
   say() {
@@ -338,56 +322,15 @@ class View {
   }
 
   drawSequence() {
-    const { el, run, q, cursor } = this;
+    const { el, run, cursor } = this;
     const width = el.sequence.clientWidth || 560;
-    const style = { width, q, row: ROW[this.root.dataset.size], measure: this.measure };
+    const style = { ...this.style, width, row: ROW[this.root.dataset.size] };
     const { svg, height, label } = sequenceSvg(run, cursor.i, style);
-    show(el.sequence, svg, width, height, label);
+    showSvg(el.sequence, svg, width, height, label);
     const { items, file } = stackWords(run, cursor.i);
     el.stack.innerHTML = items;
     el.file.textContent = file;
     this.sequenceStep = cursor.i;
-  }
-
-  // -- ITS bytes -----------------------------------------------------------------------------------------------------
-  drawIts() {
-    const { el, run, cursor, selected, layouts } = this;
-    const shown = tablesAt(run, cursor.t);
-    this.tableState = `${shown.live} ${Boolean(shown.there)} ${run.saves.findLastIndex((s) => s.t <= cursor.t)}`;
-    const none = shown.tables.length === 0;
-    for (const name of ["tableLabel", "hexWrap", "bits", "fields"]) el[name].toggleAttribute("hidden", none);
-    el.itsNote.textContent = tablesNote(run, shown, cursor.t);
-    if (none) return;
-    if (selected.table >= shown.tables.length) this.selected = { table: 0, row: 0 };
-    const table = shown.tables[this.selected.table];
-    this.selected.row = Math.min(this.selected.row, table.entries.length - 1);
-    const names = shown.tables.map((t) => t.name).join("\n");
-    if (names !== this.table) {
-      el.table.innerHTML = shown.tables.map((t, i) => `<option value="${i}">${esc(t.name)}</option>`).join("");
-      this.table = names;
-    }
-    el.table.value = String(this.selected.table);
-    el.hex.innerHTML = entriesHtml(shown, this.selected.table, this.selected.row, layouts);
-    if (table.entries.length) this.drawEntry(table, shown.live);
-  }
-
-  drawEntry(table, live) {
-    const { el, q } = this;
-    const layout = this.layouts[table.layout];
-    const [id, hex] = table.entries[this.selected.row];
-    const width = el.bits.clientWidth || 480;
-    const { svg, height } = bitsSvg(layout, hex, live, { width, q, measure: this.measure });
-    const value = littleEndian(hex);
-    const words = layout.fields.map((f) => `${f.name} ${fieldOf(value, f)}`).join(", ");
-    show(el.bits, svg, width, height, live ? `${layout.size_bytes * 8} bits of the entry: ${words}` : "The entry's bits, not written yet");
-    el.fields.innerHTML = fieldsHtml(layout, id, hex, live);
-  }
-
-  rowChosen(button) {
-    if (!button) return;
-    this.selected.row = Number(button.dataset.row);
-    this.drawIts();
-    this.el.hex.querySelector(`[data-row="${this.selected.row}"]`).focus();
   }
 
   remove() {
@@ -399,13 +342,6 @@ class View {
 }
 
 const pinnedRun = (packed) => (packed?.head ? runOf(unpack(packed)) : null);
-
-function show(svg, content, width, height, label) {
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("height", String(height));
-  svg.setAttribute("aria-label", label);
-  svg.innerHTML = content;
-}
 
 export default {
   render({ model, el }) {

@@ -22,7 +22,7 @@ const ROW_OF = {
 };
 
 const SAID = {
-  qmp_migrate: "The user says <b>migrate</b>; the VM runs on.",
+  qmp_migrate: "<b>qmp_migrate</b> runs in the main thread.",
   migration_thread: "<b>migration_thread</b> starts; the VM runs on.",
   migration_iteration_run: "One look round the loop: <b>migration_iteration_run</b>.",
   vm_stop: "<b>vm_stop</b>, which the seed leaves out.",
@@ -79,7 +79,7 @@ export function stepsOf(trace) {
 
 /** @type {Record<string, (row: Row, stack: string[], context: Context) => Said>} */
 const SAY = {
-  command: ([, , , name]) => (name === "migrate" ? ["migrate", SAID.qmp_migrate] : ["done", `The user says <b>${esc(name)}</b>.`]),
+  command: ([, , , name]) => (name === "migrate" ? ["migrate", "The user says <b>migrate</b>; the VM runs on."] : ["done", `The user says <b>${esc(name)}</b>.`]),
   call: (row, stack, context) => sayCall(row, stack, context),
   return: ([, , , name]) => (name === "vm_stop_force_state" ? ["ret", "The handlers have returned; the VM is stopped."] : null),
   threshold: (row, _stack, context) => {

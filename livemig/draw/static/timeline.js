@@ -107,7 +107,7 @@ function ticks(pen) {
 function tick({ axis, rows, size, q, style }, region, t, label) {
   const x = region.x(t);
   const half = style.measure(label, size) / 2;
-  const cut = region.id === "b" ? x - half < region.left + 2 || x + half > region.right + 4 : x > region.right + 1 || (axis.regions[1] && x + half > region.right + 8 * q);
+  const cut = region.id === "b" ? x - half < region.left + 2 || x + half > region.right + 4 : x > region.right + 1 || x + half > region.right + 8 * q;
   if (cut || x < region.left - 1) return "";
   return (
     `<path d="M${f1(x)} ${rows.axis - 13 * q}v${5 * q}" stroke="var(--edge)"/><path d="M${f1(x)} ${rows.top}V${f1(rows.zero)}" stroke="var(--rule)"/>` +

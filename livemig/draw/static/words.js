@@ -38,8 +38,8 @@ export function exactSeconds(t) {
 
 /** A duration in the unit that suits it. @param {number} t seconds @returns {string} */
 export function duration(t) {
-  if (t >= 1) return `${t.toFixed(2)} s`;
-  if (t >= 0.001 || t === 0) return `${Number(digits(t * 1e3))} ms`;
+  if (t >= 0.9995) return `${t.toFixed(2)} s`;
+  if (t >= 0.0009995 || t === 0) return `${Number(digits(t * 1e3))} ms`;
   return `${Number(digits(t * 1e6))} µs`;
 }
 
