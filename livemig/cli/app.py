@@ -1,0 +1,38 @@
+"""All commands, in the order of --help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from livemig import __version__
+from livemig.cli.errors import Commands, SectionedCommand
+from livemig.cli.its import its
+from livemig.cli.lab import lab
+from livemig.cli.run import run
+from livemig.cli.validate import validate
+
+__all__ = ["app"]
+
+# Plain help: rich's panels cut long option names off at 80 columns.
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  add_completion=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"livemig {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def livemig(version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version,
+                                                  is_eager=True)] = False) -> None:
+    """Live migration of a QEMU/KVM guest with an ARM GICv3 ITS: simulated, recorded, explained."""
+
+
+app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
+app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
+app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
+app.add_typer(its, name="its")
