@@ -1,4 +1,4 @@
-"""What QEMU's main thread does: the migrate command (T0), a cancel, the cleanup (QEMU 10.0.13 migration/migration.c)."""
+"""What QEMU's main thread does: the migrate command (T0), cancel, cleanup (QEMU 10.0.13 migration/migration.c)."""
 
 from __future__ import annotations
 
