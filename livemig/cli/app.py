@@ -11,6 +11,7 @@ from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.its import its
 from livemig.cli.lab import lab
 from livemig.cli.run import run
+from livemig.cli.stream import stream
 from livemig.cli.validate import validate
 
 __all__ = ["app"]
@@ -36,3 +37,4 @@ app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
 app.add_typer(its, name="its")
+app.add_typer(stream, name="stream")

@@ -12,7 +12,7 @@ import typer
 
 from livemig.cli.errors import DIFFERENT
 
-__all__ = ["its"]
+__all__ = ["AsJson", "Layout", "its", "print_mappings", "print_problems", "read_number"]
 
 its = typer.Typer(no_args_is_help=True, help="ITS tables: replay, decode, compare.")
 
@@ -26,9 +26,10 @@ class Layout(StrEnum):
     qemu = "qemu"
 
 
-def _number(text: str) -> int:
+def read_number(text: str | int) -> int:
+    """A number as C writes it: 0x40000000 or 1073741824."""
     try:
-        return int(text, 0)
+        return text if isinstance(text, int) else int(text, 0)  # typer reads defaults with it too
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a number, such as 0x40000000 or 1073741824") from None
 
@@ -60,9 +61,9 @@ def replay(
 @its.command(short_help="Decode the tables in a memory dump.")
 def decode(
     dump: Annotated[Path, typer.Argument(metavar="FILE", help="Raw guest memory, such as QEMU's pmemsave writes.")],
-    base: Annotated[int, typer.Option(parser=_number, metavar="ADDRESS", help="Guest address of its first byte.")],
-    baser0: Annotated[int, typer.Option(parser=_number, metavar="NUMBER", help="GITS_BASER0 (device table).")],
-    baser1: Annotated[int, typer.Option(parser=_number, metavar="NUMBER", help="GITS_BASER1 (collection table).")],
+    base: Annotated[int, typer.Option(parser=read_number, metavar="ADDRESS", help="Guest address of its first byte.")],
+    baser0: Annotated[int, typer.Option(parser=read_number, metavar="NUMBER", help="GITS_BASER0 (device table).")],
+    baser1: Annotated[int, typer.Option(parser=read_number, metavar="NUMBER", help="GITS_BASER1 (collection table).")],
     layout: Annotated[Layout, typer.Option(help="kvm, or qemu for the emulated ITS.")] = Layout.kvm,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the mappings as CSV.")] = False,
@@ -78,7 +79,8 @@ def decode(
     elif as_csv:
         print(found.to_csv(), end="")
     else:
-        _print_decoded(found.to_json())
+        print_mappings(found.to_json())
+        print_problems(found.problems)
 
 
 @its.command(short_help="Compare two decoded tables.")
@@ -139,13 +141,21 @@ def _or_none(value: int) -> str:
     return "none" if value < 0 else str(value)
 
 
-def _print_decoded(found: Mapping[str, Any]) -> None:
+def print_mappings(found: Mapping[str, Any]) -> None:
+    """Mappings of decoded tables as a table, and how many there are of what."""
     from livemig.cli.tables import note, table
 
     table(f"Mappings (layout {found['layout']})", _MAPPING_COLUMNS, [_mapping(row) for row in found["mappings"]])
     note(f"{len(found['devices'])} devices, {len(found['collections'])} collections, {len(found['mappings'])} mapped "
-         f"events, {len(found['problems'])} inconsistencies.")
-    for problem in found["problems"]:
+         "events.")
+
+
+def print_problems(problems: Sequence[str]) -> None:
+    """Inconsistencies, a paragraph each, or a word that there are none."""
+    from livemig.cli.tables import note
+
+    note(f"{len(problems)} inconsistencies:" if problems else "No inconsistencies.")
+    for problem in problems:
         note(f"  {problem}")
 
 

@@ -11,7 +11,8 @@ from rich.table import Table
 
 __all__ = ["HEAD", "TAIL", "note", "shortened", "table"]
 
-HEAD, TAIL = 12, 6  # rows of a long table that are shown at its beginning and its end
+HEAD = 12  # rows of a long table that are shown at its beginning
+TAIL = 6  # and at its end
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
