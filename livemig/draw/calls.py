@@ -10,13 +10,13 @@ __all__ = ["call_tree"]
 def call_tree(trace: Trace, root: str, *, lane: str = "migration", files: bool = True) -> str:
     """The last call of `root` in a lane with everything it called, and what happened there (its, events, state).
 
-    Functions are followed by their QEMU source file (`files`), facts by their name in brackets. Raises ValueError when
-    the trace has no such call: recordings hold few calls, simulated runs all.
+    Functions are followed by their QEMU source file (`files`), facts stand in brackets. Raises ValueError when the
+    trace has no such call: recordings hold few calls, simulated runs all.
     """
     starts = [i for i, e in enumerate(trace.events) if e.kind == "call" and e.lane == lane and e.name == root]
     if not starts:
-        source = trace.meta.get("source", "this")
-        raise ValueError(f"no call of {root!r} in lane {lane!r}: the {source} trace {trace.meta.get('id', '')} has none")
+        run = f"{trace.meta.get('source', 'this')} trace {trace.meta.get('id', '')}"
+        raise ValueError(f"no call of {root!r} in lane {lane!r}: the {run} has none")
     first = trace.events[starts[-1]]
     where = trace.meta.get("functions", {})
     lines = []

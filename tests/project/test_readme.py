@@ -1,0 +1,58 @@
+"""What the README claims is what the commands print: its Python session, its table, the files it points to."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import livemig
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_session_gives_what_it_shows(readme):
+    session = re.search(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    assert session is not None
+    test = doctest.DocTestParser().get_doctest(session[1], {}, "README.md", "README.md", 0)
+    assert doctest.DocTestRunner().run(test) == doctest.TestResults(failed=0, attempted=len(test.examples))
+
+
+@pytest.fixture(scope="module")
+def summary(root: Path) -> dict:
+    return livemig.validate(root / "data" / "recordings")["summary"]
+
+
+def test_the_table_is_what_validate_prints(readme, summary):
+    table = re.search(r"<!-- validate: begin -->(.*?)<!-- validate: end -->", readme, flags=re.DOTALL)
+    assert table is not None
+    cells = re.findall(r"^\| [a-z].*?\| ([\d.]+) % \| ([\d.]+) % \|$", table[1], flags=re.MULTILINE)
+    for (median, p90), name in zip(cells, ("total_time", "passes", "transferred", "downtime"), strict=True):
+        digits = len(median.split(".")[1])
+        assert [f"{100 * summary[name][key]:.{digits}f}" for key in ("median", "p90")] == [median, p90], name
+    right, of = summary["converges_right"]
+    assert f"right in {right} of {of}" in table[1]
+    assert f"Of {summary['of']} recordings {summary['modelled']} are modelled" in table[1]
+
+
+def test_the_projects_limits_hold(summary):
+    """Converges right on all but two; medians and 90th percentiles within the limits that the project set itself."""
+    right, of = summary["converges_right"]
+    assert of - right <= 2
+    limits = {"total_time": (0.003, 0.015), "passes": (0.0, 0.05), "transferred": (0.001, 0.01)}
+    for name, (median, p90) in limits.items():
+        assert summary[name]["median"] <= median, name
+        assert summary[name]["p90"] <= p90, name
+    assert summary["downtime"]["median"] <= 0.20
+    assert summary["downtime"]["n"] >= 10
+
+
+def test_links_inside_the_repository_lead_somewhere(root):
+    for page in (*root.glob("*.md"), *root.glob("data/*.md"), *root.glob("docs/*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} points to {target}"
