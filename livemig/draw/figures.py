@@ -24,6 +24,7 @@ __all__ = ["pending", "sequence", "timeline"]
 
 ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
 HALF = 0.36
+LABEL_FROM = 0.04  # narrower stretches, as a share of the view, never have room for a word
 ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
 SEEDS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the seed
 LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
@@ -43,7 +44,8 @@ def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None
     axes.whole.set_yticks(list(ROWS.values()), list(ROWS))
     axes.whole.tick_params(axis="y", length=0, labelcolor=palette.ink)
     if recorded is not None:
-        axes.whole.set_yticks([*ROWS.values(), ROWS["Passes"] - 0.5], [*ROWS, _who(recorded)])
+        other = "recorded" if recorded.meta.get("source") == "recorded" else "model"
+        axes.whole.set_yticks([*ROWS.values(), ROWS["Passes"] - 0.5], [*ROWS, other])
     if axes.lens is not None and seen is not None:
         _rows(axes.lens, trace, None, palette, seen.stop_s, 1e3)
         _mark_names(axes.lens, trace, palette, seen.stop_s, 1e3, ("Tn+1", "Tn+2", "Tn+3", "Tn+4"))
@@ -63,7 +65,7 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
     views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
     if axes.lens is not None and seen is not None:
         views.append((axes.lens, seen.stop_s, 1e3))
-    top = max([LOWEST_BYTES, *(v for _, v in _curve(trace))]) * 4
+    top = max([4 * SEEDS_THRESHOLD_BYTES, *(v for _, v in _curve(trace))]) * 4
     for view, zero_s, scale in views:
         _byte_axis(view, top, palette)
         if recorded is not None and view is axes.whole:
@@ -91,6 +93,8 @@ def _headline(trace: Trace) -> str:
     if outcome.status == "completed" and outcome.total_time_s is not None:
         return (f"{who}: completed in {duration(outcome.total_time_s)}, downtime "
                 f"{duration(outcome.downtime_s or 0.0)}, {size(outcome.transferred_bytes or 0)} sent")
+    if outcome.status == "none":
+        return f"{who}: no migration, {duration(trace.end_s)}"
     return f"{who}: {outcome.status} at {duration(trace.end_s)}"
 
 
@@ -104,11 +108,18 @@ def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, ze
         for i, one in enumerate(recorded.passes()):
             view.barh(ROWS["Passes"] - 0.5, one.end_s - one.start_s, left=one.start_s, height=0.14,
                       color=palette.edge if i % 2 == 0 else palette.rule, lw=0)
+    busy: dict[str, list[tuple[float, float]]] = {}
     for span in trace.spans():
         left, right = (span.start_s - zero_s) * scale, (span.end_s - zero_s) * scale
-        if right >= low and left <= high:
-            (_vm_bar if span.row == "vm" else _thread_bar)(view, span, left, right, palette)
-    if trace.mark("Tn+2") is None:
+        if right < low or left > high:
+            continue
+        if span.row == "vm":
+            _vm_bar(view, span, left, right, palette)
+        else:
+            busy.setdefault(span.what, []).append((left, right))
+    for what, stretches in busy.items():
+        _thread_bars(view, what, stretches, palette)
+    if not any(span.what == "stopped" for span in trace.spans()):
         view.text(0.99, ROWS["VM"], "never stopped", transform=view.get_yaxis_transform(), ha="right", va="center",
                   color=palette.paper, fontsize=9)
 
@@ -121,8 +132,9 @@ def _pass_bar(view: Axes, one: Pass, palette: Palette, zero_s: float, scale: flo
     y = ROWS["Passes"]
     view.barh(y, right - left, left=left, height=2 * HALF, color=palette.send_tint, edgecolor=palette.send, lw=0.8)
     name = "last pass" if one.final else f"T{one.number}"
-    FitText(view, left, right, y, (f"{name}  {size(one.todo_bytes)}", name), fontsize=9, color=palette.ink,
-            ha="left" if right - left > 0.2 * (high - low) else "center")
+    if right - left > LABEL_FROM / 2 * (high - low):
+        FitText(view, left, right, y, (f"{name}  {size(one.todo_bytes)}", name), fontsize=9, color=palette.ink,
+                ha="left" if right - left > 0.2 * (high - low) else "center")
 
 
 def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette) -> None:
@@ -138,12 +150,15 @@ def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette)
     text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
 
 
-def _thread_bar(view: Axes, span: Span, left: float, right: float, palette: Palette) -> None:
-    colour = {"send": palette.send, "handlers": palette.its, "device": palette.edge}.get(span.what, palette.edge)
-    view.barh(ROWS["Thread"], right - left, left=left, height=2 * HALF, color=colour, edgecolor=colour,
-              lw=0.5 if span.what == "send" else 0.2)
-    wide = {"send": "sends", "handlers": "stops the VM", "device": "device state"}.get(span.what, span.what)
-    FitText(view, left, right, ROWS["Thread"], (wide,), fontsize=9, color=palette.paper, ha="center")
+def _thread_bars(view: Axes, what: str, stretches: list[tuple[float, float]], palette: Palette) -> None:
+    colour = {"send": palette.send, "handlers": palette.its, "device": palette.edge}.get(what, palette.edge)
+    words = {"send": "sends", "handlers": "stops the VM", "device": "device state"}.get(what, what)
+    view.broken_barh([(left, right - left) for left, right in stretches], (ROWS["Thread"] - HALF, 2 * HALF),
+                     facecolors=colour, edgecolors=colour, lw=0.5 if what == "send" else 0.2)
+    low, high = view.get_xlim()
+    for left, right in stretches:
+        if right - left > LABEL_FROM * (high - low):
+            FitText(view, left, right, ROWS["Thread"], (words,), fontsize=9, color=palette.paper, ha="center")
 
 
 def _mark_names(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float, keep: Sequence[str]) -> None:

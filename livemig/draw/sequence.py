@@ -130,12 +130,14 @@ def _self_arrow(pen: _Pen, row: Row, y: float) -> None:
 
 def _arrow(pen: _Pen, row: Row, y: float) -> None:
     forward = LANES[row.target][1] > LANES[row.source][1]
-    start = pen.edge(row.source) if forward else LANES[row.source][1]
+    start = pen.edge(row.source) if forward else LANES[row.source][1] - (BAR / 2 if pen.bars[row.source] else 0.0)
     if row.kind == "enter":
         pen.bars[row.target].append(y)
     end = LANES[row.target][1] - (BAR / 2 if forward and pen.bars[row.target] else 0.0)
     pen.head(start, end, y + 0.15)
-    pen.text((start + end) / 2, y - 0.17, row.text, ha="center")
+    # a message that passes over the VM's lifeline is written in front of it
+    reach = LANES["vm"][1] if (row.source, row.target) == ("migration", "its") else end
+    pen.text((start + reach) / 2, y - 0.17, row.text, ha="center")
 
 
 def _returns(pen: _Pen, row: Row, y: float) -> None:
@@ -222,6 +224,6 @@ def _lifelines(pen: _Pen, trace: Trace) -> None:
         style = {"color": pen.palette.run, "lw": 3.0} if runs else {"color": pen.palette.ink, "lw": 1.2, "ls": ":"}
         pen.ax.plot([x, x], [top, y], zorder=2, solid_capstyle="butt", **style)  # type: ignore[arg-type]
         top, runs = y, resumes
-    if not any(e.lane == "its" for e in trace.select("its")):
+    if bottom > 8 and not any(e.lane == "its" for e in trace.select("its")):
         pen.text(LANES["its"][1] + 1.6, (HEADER + bottom) / 2, "no ITS call in this run", rotation=90, ha="center",
                  color=pen.palette.mute)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from livemig.draw.units import size
+from livemig.draw.units import count, size
 from livemig.trace import Event, Trace
 
 __all__ = ["Row", "story"]
@@ -59,14 +59,16 @@ class _Teller:
 def story(trace: Trace) -> list[Row]:
     """The rows from T0 to the end, in the order of the Trace."""
     teller = _Teller(trace)
-    return [*_start(teller), *_loop(teller), *_interrupted(teller, before=True), *_stop(teller), *_last(teller),
+    if trace.mark("T0") is None:
+        return list(_without_migration(trace))
+    return [*_start(teller), *_loop(teller), *_interrupted(teller, before=True), *_stop(teller), *_pause(teller),
+            *_last(teller),
             *_interrupted(teller, before=False), *_end(teller)]
 
 
 def _start(t: _Teller) -> Iterator[Row]:
-    if t.trace.mark("T0") is not None:
-        yield Row("message", "user", "migration", "migrate", "T0")
-        yield Row("note", text="thread starts; the VM runs on")
+    yield Row("message", "user", "migration", "migrate", "T0")
+    yield Row("note", text="thread starts; the VM runs on")
     early = t.saved(None, t.trace.mark("T1"))
     if early:
         yield from _save_rows(early, "migration")
@@ -78,13 +80,13 @@ def _loop(t: _Teller) -> Iterator[Row]:
     if not number:
         return
     marks = "T1" if number == 1 else f"T1…T{number}"
-    yield Row("loop", text=f"pre-copy: {number} pass{'es' if number > 1 else ''}")
+    yield Row("loop", text=f"pre-copy: {count(number, 'pass')}")
     if "migration_iteration_run" in t.calls:
         yield Row("step", text="migration_iteration_run()", mark=marks)
         marks = ""
     counted = {e.name for e in t.trace.select("pending")}
     syncs = sum(1 for e in t.trace.select("sync") if t.before_stop(e))
-    yield Row("step", text=f"bitmap sync: {syncs} time{'s' if syncs > 1 else ''}", mark=marks)
+    yield Row("step", text=f"bitmap sync: {count(syncs, 'time')}", mark=marks)
     if counted:
         yield Row("step", text="pending: " + ("estimate, then exact" if len(counted) > 1 else counted.pop()))
     in_loop = t.saved(t.trace.mark("T1"), t.stop_s)
@@ -92,7 +94,7 @@ def _loop(t: _Teller) -> Iterator[Row]:
         yield Row("message", "migration", "its", f"SAVE_TABLES, too early: {len(in_loop)} ×")
     sent = [e for e in t.bursts if t.before_stop(e)]
     yield Row("alt", text="[ pending ≥ threshold ]")
-    yield Row("step", text=f"send {size(sum(e.data.get('bytes', 0) for e in sent))} in {len(sent)} bursts")
+    yield Row("step", text=f"send {size(sum(e.data.get('bytes', 0) for e in sent))} in {count(len(sent), 'burst')}")
     yield Row("note", "vm", "vm", "VM runs, dirties pages")
     if t.decided_s is not None:
         yield Row("else", text="[ pending < threshold ]")
@@ -128,6 +130,30 @@ def _stop(t: _Teller) -> Iterator[Row]:
         yield Row("pop")
 
 
+def _pause(t: _Teller) -> Iterator[Row]:
+    """pause-before-switchover: the VM stands already, QEMU waits for the user."""
+    for event in t.trace.events:
+        if event.kind == "state" and event.data.get("new") == "pre-switchover" and event.lane != "dst":
+            yield Row("step", text="state: pre-switchover, waits for the user")
+        elif event.kind == "command" and event.name == "migrate-continue":
+            yield Row("message", "user", "migration", "migrate-continue")
+
+
+def _without_migration(trace: Trace) -> Iterator[Row]:
+    """A run without a migration: what the user did, and each stop's handlers."""
+    for event in trace.events:
+        if event.kind == "command":
+            yield Row("message", "user", "vm", event.name)
+        elif event.kind == "call" and event.name == "vm_state_notify":
+            running = bool(event.data.get("running"))
+            kind = "step" if running else "call"
+            yield Row(kind, "vm", "vm", "vm_state_notify()", stops=not running, resumes=running)
+        elif event.kind == "its" and event.lane == "its" and "SAVE" in event.name:
+            yield Row("message", "vm", "its", event.name)
+        elif event.kind == "event" and event.name == "STOP" and event.lane != "dst":
+            yield Row("pop", "vm")
+
+
 def _runstate_change(t: _Teller) -> str:
     for event in t.trace.select("state", "runstate"):
         if event.lane != "dst" and event.t_s >= (t.stop_s or 0.0):
@@ -143,7 +169,7 @@ def _save_rows(saves: list[Event], at: str) -> Iterator[Row]:
         yield Row("step" if at == "its" else "enter", at, "its", save.name)
         at = "its"
     pages = sum(len(save.data.get("pages", ())) for save in saves)
-    yield Row("note", "its", "its", "tables → guest RAM" + (f": {pages} pages" if pages else ""))
+    yield Row("note", "its", "its", "tables → guest RAM" + (f": {count(pages, 'page')}" if pages else ""))
 
 
 def _last(t: _Teller) -> Iterator[Row]:
@@ -151,7 +177,8 @@ def _last(t: _Teller) -> Iterator[Row]:
         return
     final = next((e for e in t.trace.select("sync") if e.t_s > (t.stop_s or 0.0)), None)
     if final is not None:
-        yield Row("step", text=f"final sync: {final.data.get('new_dirty_pages', 0)} pages newly dirty", mark="Tn+3")
+        new = count(int(final.data.get("new_dirty_pages", 0)), "page")
+        yield Row("step", text=f"final sync: {new} newly dirty", mark="Tn+3")
     last = [e for e in t.bursts if e.t_s >= t.final_s]
     if last:
         yield Row("step", text=f"send the last {size(sum(e.data.get('bytes', 0) for e in last))}",
@@ -162,7 +189,7 @@ def _last(t: _Teller) -> Iterator[Row]:
         yield Row("return", "its", "migration")
     devices = sum(1 for e in t.trace.select("send") if e.name != "ram" and e.lane == "migration")
     if devices:
-        yield Row("step", text=f"send device state: {devices} sections")
+        yield Row("step", text=f"send device state: {count(devices, 'section')}")
 
 
 def _interrupted(t: _Teller, before: bool) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["duration", "size"]
+__all__ = ["count", "duration", "size"]
 
 KIB = 1 << 10
 
@@ -26,6 +26,12 @@ def duration(seconds: float) -> str:
     if abs(seconds) >= 1e-3:
         return f"{_three_figures(seconds * 1e3)} ms"
     return f"{seconds * 1e6:.0f} µs"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: 1 page, 4 pages, 2 passes."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}" + ("" if number == 1 else ending)
 
 
 def _three_figures(value: float) -> str:
