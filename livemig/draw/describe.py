@@ -70,7 +70,7 @@ def _switchover(trace: Trace) -> Iterator[str]:
     yield (f"Tn+2 at {stop_s:.4f} s: the VM stops and stands for {duration(stood)}. "
            f"{where.get(trace.outcome.guest_runs_on or '', 'It runs nowhere yet.')}")
     final = next((p for p in trace.passes() if p.final), None)
-    if final is not None:
+    if final is not None and final.sent_bytes:
         yield f"The last pass sends {size(final.sent_bytes)}."
 
 

@@ -245,12 +245,12 @@ def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: P
 
     _, threshold = trace.series("threshold")
     value = float(threshold[-1]) if len(threshold) else 0.0
-    near = SEEDS_THRESHOLD_BYTES / 4 < value < SEEDS_THRESHOLD_BYTES * 4
+    # Pending is mostly above the threshold, so its name goes below the line, unless the seed's name is there.
+    near = SEEDS_THRESHOLD_BYTES <= value < SEEDS_THRESHOLD_BYTES * 32
     if value != SEEDS_THRESHOLD_BYTES:
-        name(SEEDS_THRESHOLD_BYTES, "the seed's 64 KiB", palette.mute, above=not near or value < SEEDS_THRESHOLD_BYTES)
+        name(SEEDS_THRESHOLD_BYTES, "the seed's 64 KiB", palette.mute, above=not near)
     if value > 0:
-        name(value, _threshold_words(trace, value), palette.ink, above=not near or value >= SEEDS_THRESHOLD_BYTES,
-             bold=True)
+        name(value, _threshold_words(trace, value), palette.ink, above=near, bold=True)
     first = next((v for _, v in _curve(trace)), None)
     if first:
         name(first * 1.15, "pending", palette.dirty, bold=True)

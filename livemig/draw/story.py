@@ -181,8 +181,8 @@ def _last(t: _Teller) -> Iterator[Row]:
         yield Row("step", text=f"final sync: {new} newly dirty", mark="Tn+3")
     last = [e for e in t.bursts if e.t_s >= t.final_s]
     if last:
-        yield Row("step", text=f"send the last {size(sum(e.data.get('bytes', 0) for e in last))}",
-                  mark="" if final else "Tn+3")
+        sent = sum(e.data.get("bytes", 0) for e in last)
+        yield Row("step", text=f"send the last {size(sent) if sent else 'pages'}", mark="" if final else "Tn+3")
     late = t.saved(t.final_s, None)
     if late:
         yield Row("enter", "migration", "its", f"{late[0].name}, too late: RAM was sent")

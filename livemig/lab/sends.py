@@ -5,7 +5,7 @@ pending counts around it. Bytes are counted by QEMU once a window (`migrate_tran
 is divided by their pages. A normal page costs 8 + 4096 bytes and a zero page 8 + 1, so bytes and pages of a window give
 both numbers (to 32 pages, which QEMU 10's stream may still hold in its buffer); zero pages belong to the first pass,
 because a page that the guest has written is not zero. Bytes that no window counted (those of a run that was cut short)
-are those of normal pages, and `estimated` says so.
+are those of normal pages, and `estimated` says so; a burst that ended with an error has neither bytes nor pages.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Reader:
             elif name == "savevm_section_start":
                 self.section = (t_s, str(fields.get("text", "")).split(",", 1)[0])
             elif name == "savevm_section_end":
-                self.section_ends(t_s)
+                self.section_ends(t_s, failed=str(fields.get("text", "")).split("->")[-1].strip().startswith("-"))
             elif name == "migrate_transferred":
                 self.windows.append((self.window, int(fields["transferred"])))
                 self.window = []
@@ -84,13 +84,15 @@ class _Reader:
         self.found += counted - self.period if counted >= self.period else counted
         self.period = counted
 
-    def section_ends(self, t_s: float) -> None:
+    def section_ends(self, t_s: float, failed: bool) -> None:
         start_s, name = self.section
         if name != "ram":
             self.devices.append(Event(t_s, "send", "migration", name, 0, {"start_s": start_s}))
             return
         burst = _Burst(start_s, t_s, self.syncs, self.final)
         self.bursts.append(burst)
+        if failed:  # how much of it left before the error was not counted
+            return
         if self.final:
             burst.pages = self.left + self.found
             return

@@ -237,6 +237,14 @@ def test_failures_and_cancels_say_why(tra):
         "STOP", "RESUME"]
 
 
+def test_a_burst_that_ended_with_an_error_claims_no_bytes(tra, rec):
+    """s17: the destination was killed in the stop-copy; how much of the last 64.7 MiB had left is not known."""
+    last = list(tra("s17-kill-dst-switchover-no-rp").select("send", "ram"))[-1]
+    assert dict(last.data) == {"start_s": last.data["start_s"], "estimated": True}
+    for name in ("s06-kill-dst", "k05-kill-dst"):
+        assert "bytes" not in list(tra(name).select("send", "ram"))[-1].data
+
+
 def test_a_silent_monitor_is_a_gap(tra):
     """facts: in l09 query-migrate was answered after 0.98 s."""
     longest = max((e.data["until_s"] - e.t_s for e in tra("l09").select("gap")), default=0)
