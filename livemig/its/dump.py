@@ -25,8 +25,8 @@ from livemig.its.vgic import FIRST_LPI
 
 _LAST = -1
 MAX_PROBLEMS = 1000
-MAX_ROWS = 1 << 20
-MAX_SCANNED_BYTES = 1 << 30
+MAX_ROWS = 1 << 18
+MAX_SCANNED_BYTES = 1 << 29
 COLUMNS = ("device_id", "event_id", "pintid", "icid", "rdbase", "itt_address", "dte_address", "ite_address")
 
 
@@ -199,6 +199,10 @@ class _KvmDecoder(Scanner):
         for index, raw in self.live("level 1 table", start, size_bytes, L1, L1.by_name["valid"].mask):
             page = L1.decode(raw)["l2_address"]
             what = f"level 2 page {page:#x} of L1 entry {index}"
+            if index * (L2_PAGE_BYTES // DTE.size_bytes) >> DEVICE_ID_BITS:
+                self.found.problem(f"{what}: DeviceIDs of more than {DEVICE_ID_BITS} bits; if a DTE is there, RESTORE "
+                                   "fails with EINVAL. The level 1 table is not looked at further")
+                return
             if page in done:
                 self.found.problem(f"{what}: another L1 entry has the same page")
                 continue

@@ -40,18 +40,18 @@ class Budget:
     entries: table entries looked at.   events: mappings created.
     """
 
-    entries: int = 1 << 27
-    events: int = 1 << 20
+    entries: int = 1 << 26
+    events: int = 1 << 18
 
     def spend_entries(self, count: int) -> None:
         self.entries -= count
         if self.entries < 0:
-            raise ItsError("ENOMEM", "the tables lead through more than 2^27 entries; this model stops there")
+            raise ItsError("ENOMEM", "the tables lead through more than 2^26 entries; this model stops there")
 
     def spend_event(self) -> None:
         self.events -= 1
         if self.events < 0:
-            raise ItsError("ENOMEM", "the tables map more than 2^20 events; this model stops there")
+            raise ItsError("ENOMEM", "the tables map more than 2^18 events; this model stops there")
 
 
 def restore_tables(its: Its, memory: Memory | None = None, budget: Budget | None = None) -> None:
@@ -100,8 +100,6 @@ class _Devices:
         self.its = its
         self.memory = memory
         self.budget = budget
-        self.live_entries = 0
-        self.empty_l2: set[int] = set()
 
     def restore(self) -> None:
         baser = self.its.basers[0]
@@ -143,18 +141,10 @@ class _Devices:
     def _level_1_entry(self, index: int, value: int, address: int) -> int:
         """A level 2 page is scanned on its own: a `next` that leaves it goes on at the first entry of the next page."""
         page = L1.by_name["l2_address"].decode(value)
-        if page in self.empty_l2:
-            return 1
-        live_before = self.live_entries
-        if not self._scan(page, L2_PAGE_BYTES, index * L2_ENTRIES, DTE.by_name["valid"].mask, self._device_entry):
-            return 0
-        if self.live_entries == live_before:
-            self.empty_l2.add(page)
-        return 1
+        more = self._scan(page, L2_PAGE_BYTES, index * L2_ENTRIES, DTE.by_name["valid"].mask, self._device_entry)
+        return 1 if more else 0
 
     def _device_entry(self, device_id: int, value: int, address: int) -> int:
-        self.live_entries += 1
-        self.empty_l2.clear()  # restoring events takes pending bits out of RAM: a page could have changed
         fields = DTE.decode(value)
         where = f"DTE of device {device_id:#x} at {address:#x}"
         event_id_bits = fields["size"] + 1

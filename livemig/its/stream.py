@@ -46,8 +46,8 @@ class Section:
     data: bytes = field(default=b"", repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        return {"offset": self.offset, "kind": self.kind, "name": self.name, "instance": self.instance,
-                "version": self.version, "size_bytes": self.size_bytes}
+        return {"offset": self.offset, "kind": self.kind, "name": self.name, "section_id": self.section_id,
+                "instance": self.instance, "version": self.version, "size_bytes": self.size_bytes}
 
 
 @dataclass
@@ -97,7 +97,7 @@ def read_stream(source: ByteSource, keep_ram: bool = False) -> Stream:
 def show(where: str | Path | BinaryIO) -> dict[str, Any]:
     """Sections, RAM blocks and device fields of a stream, as JSON-ready data; errors as `read_stream`.
 
-    Keys: machine, size_bytes, sections [{offset, kind, name, instance, version, size_bytes}], ram_parts, ram [{name,
+    Keys: machine, size_bytes, sections [{offset, kind, name, ...}], ram_parts, ram [{name,
     size_bytes, pages, zero_pages}], devices {"name/instance": fields}, problems.
     """
     with open_stream(where) as source:

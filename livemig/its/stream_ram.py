@@ -5,8 +5,8 @@ Source: QEMU 10.0 migration/ram.c (RAM_SAVE_FLAG_*, ram_save_setup, save_page_he
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
+from os import SEEK_END
 from typing import BinaryIO
 
 import numpy as np
@@ -36,18 +36,16 @@ class PageStore:
 
     def __init__(self, source: ByteSource) -> None:
         self.in_place = source.plain and source.file.seekable()
-        self._file: BinaryIO = source.file if self.in_place else tempfile.TemporaryFile()  # noqa: SIM115
-        self._end = 0
+        self._file: BinaryIO = source.file if self.in_place else source.spill
         self._chunks: dict[int, Addresses] = {}
 
     def put(self, addresses: Addresses, offsets: Addresses, pages: bytes | None) -> None:
         """Remember pages at byte `addresses` of a block. offsets: in the stream; pages: contents, if not in place."""
         if not self.in_place:
             assert pages is not None
-            self._file.seek(self._end)
+            end = self._file.seek(0, SEEK_END)
             self._file.write(pages)
-            offsets = self._end + PAGE_BYTES * np.arange(len(addresses), dtype=np.int64)
-            self._end += len(pages)
+            offsets = end + PAGE_BYTES * np.arange(len(addresses), dtype=np.int64)
         numbers = addresses // PAGE_BYTES
         for chunk in np.unique(numbers // _CHUNK_PAGES):
             mine = numbers // _CHUNK_PAGES == chunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import tempfile
 from types import TracebackType
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ class ByteSource:
         self.at = 0
         self._base = 0
         self._ended = False
+        self._spill: BinaryIO | None = None
         self._xz: lzma.LZMADecompressor | None = None
         self._refill(len(XZ_MAGIC))
         if self.window.startswith(XZ_MAGIC):
@@ -42,6 +44,15 @@ class ByteSource:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.file.close()
+        if self._spill is not None:
+            self._spill.close()
+
+    @property
+    def spill(self) -> BinaryIO:
+        """A temporary file for what has to be kept of a source that cannot be read again; closed with the source."""
+        if self._spill is None:
+            self._spill = tempfile.TemporaryFile()  # noqa: SIM115
+        return self._spill
 
     @property
     def offset(self) -> int:
