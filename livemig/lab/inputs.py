@@ -106,7 +106,7 @@ def not_modelled(recording: Record) -> str | None:
     """Why the engine cannot be held against this run, or None; the caller lists the run with the reason."""
     if "kvm" in recording:
         return "recorded inside an emulated KVM host: the order counts, times do not"
-    if recording["final"] is None:
+    if lookup(recording, "final.status") in (None, "none"):
         return "no migration took place"
     for name in recording["caps"]:
         if name != "events":

@@ -25,7 +25,9 @@ FORMAT = 1
 SUFFIXES = (".json", ".json.gz")
 MAX_BYTES = 64 << 20  # the largest recording so far has 0.3 MB
 MAX_NUMBER = 1e18
-STATUSES = ("completed", "cancelled", "failed", "active", "setup", "device", "pre-switchover", "cancelling")
+STATUSES = ("none", "setup", "cancelling", "cancelled", "active", "postcopy-active", "postcopy-paused",
+            "postcopy-recover-setup", "postcopy-recover", "completed", "failed", "colo", "pre-switchover", "device",
+            "wait-unplug")  # MigrationStatus of QEMU 10.0 qapi/migration.json
 
 Record = dict[str, Any]
 
@@ -64,9 +66,10 @@ _DUMP = Object(
      "tables": Each(Object({"name": _TEXT, "gpa": _HEX, "size": _HEX, "data": Object(values=_BYTES)}))},
     {"guest_books": Object(optional={"commands_queued": _COUNT})})
 _KERNEL = Object(optional={"ret": _WHOLE, "t_ret": _NUMBER, "attr": _TEXT, "value": _HEX, "marks_dirty": Each(_HEX)})
-_FINAL = Object(
-    {"status": Leaf("text", choices=STATUSES)},
-    {"total-time": _SIZE, "downtime": _SIZE, "setup-time": _SIZE, "error-desc": _TEXT,
+_FINAL = Object(  # empty where nothing was ever migrated
+    {},
+    {"status": Leaf("text", choices=STATUSES), "total-time": _SIZE, "downtime": _SIZE, "setup-time": _SIZE,
+     "error-desc": _TEXT,
      "ram": Object(optional=dict.fromkeys(("total", "transferred", "normal", "duplicate", "dirty-sync-count",
                                            "downtime-bytes"), _COUNT))}, empty=True)
 _COMPLETED = Object({"total-time": _SIZE, "downtime": _SIZE, "ram": Object({"transferred": _COUNT,
@@ -88,7 +91,7 @@ _RECORDING = Object(
      "guest_seen": Object(optional={"src_dots": _MAYBE_COUNT}),
      "kvm": Object(optional={"rows": Each(Row((_NUMBER, _TEXT, _TEXT, _KERNEL)))}),
      "its": Object(optional={"dumps": Object(values=_DUMP), "commands": Each(_TEXT)}),
-     "timeline": Each(Row((_NUMBER, _TEXT, _TEXT, _TEXT, _ANY_OBJECT), _table_row))})
+     "timeline": Each(Row((Leaf("number", empty=True), _TEXT, _TEXT, _TEXT, _ANY_OBJECT), _table_row))})
 _POLL = Object({"t": _NUMBER, "status": Leaf("text", empty=True)},
                dict.fromkeys(("transferred", "remaining", "normal", "duplicate", "dirty_sync_count", "src_dots"),
                              _MAYBE_COUNT))

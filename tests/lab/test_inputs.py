@@ -133,4 +133,5 @@ def test_an_unknown_special_run_or_capability_is_not_modelled(rec):
     base = dict(rec("b05"))
     assert "snapshot" in not_modelled(base | {"special": "snapshot"})
     assert "zero-copy-send" in not_modelled(base | {"caps": ["events", "zero-copy-send"]})
+    assert "no migration" in not_modelled(base | {"final": {}})
     assert "avail-switchover-bandwidth" in not_modelled(base | {"params": dict(base["params"], avail_bw=1024)})
