@@ -12,8 +12,7 @@ INV commands that name them, and zeroes the ITT of device 65 before it maps it a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +34,9 @@ _PENDING = (0x4108_0000, 0x4109_0000)
 _REMAPPED_DEVICE, _REMAPPED_ITT_BYTES = 65, 128
 _LATE_LPIS = (8195, 8196)
 _CONFIG_BYTES, _ENABLED = 0x2000, 0xA1
+_UNSEEN_MARGIN = 12
+"""Commands before and after the estimated place of a stop that no dump shows."""
+
 _FIELDS = {"dev": "device_id", "ev": "event_id", "lpi": "pintid", "icid": "icid", "rd": "rdbase", "v": "valid",
            "itt": "itt_address"}
 
@@ -147,27 +149,61 @@ class DumpResult:
     first_difference: str | None
 
 
-def replay_recording(recording: Mapping[str, Any], kernel: str = REFERENCE, unseen_stop: int | None = None,
-                     ) -> list[DumpResult]:
+def replay_recording(recording: Mapping[str, Any], kernel: str = REFERENCE) -> list[DumpResult]:
     """Replay one recording of data/recordings/k* (its parsed JSON) and compare its dumps in order.
 
-    unseen_stop: number of commands at a stop of the source that no dump shows (k05: the migration that failed).
+    A stop of the source that no dump shows (k05: the migration failed, the source ran on) has a time in the recording
+    but no command count; the place in the log near that time is taken that explains every dump, if there is one.
     DataError if it is no recording with an ITS command log.
     """
     try:
-        its = recording["its"]
-        log = [parse_command(text) for text in its["commands"]]
-        zero_itt = bool(recording["guest"]["zeroes_itt_before_remap"])
-        dumps = list(its["dumps"].items())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        log = [parse_command(text) for text in recording["its"]["commands"]]
+        unseen = unseen_stops(recording)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise DataError(f"not a recording with an ITS command log: {error!r}") from error
-    return list(_replay_dumps(LoggedGuest.booted(kernel, zero_itt), log, dumps, kernel, unseen_stop))
+    if not unseen:
+        return _replay(recording, log, kernel, None)
+    fitting = stops_that_explain(recording, unseen, kernel)
+    return _replay(recording, log, kernel, fitting[0] if fitting else unseen[len(unseen) // 2])
 
 
-def _replay_dumps(guest: LoggedGuest, log: list[Command], dumps: list[tuple[str, Any]], kernel: str,
-                  unseen_stop: int | None) -> Iterator[DumpResult]:
-    side, stopped = "src", False
-    for name, dump in dumps:
+def stops_that_explain(recording: Mapping[str, Any], places: Iterable[int], kernel: str = REFERENCE) -> list[int]:
+    """Those of `places` in the log where a stop without a dump explains every dump; [] if there is none."""
+    log = [parse_command(text) for text in recording["its"]["commands"]]
+    return [place for place in places
+            if all(result.first_difference is None for result in _replay(recording, log, kernel, place))]
+
+
+def unseen_stops(recording: Mapping[str, Any]) -> range:
+    """Where in the log a save of the source may have been that no dump shows; empty if each save has its dump.
+
+    The time of the save lies between two dumps; the guest queues commands at a steady rate while it runs.
+    """
+    dumps = [dump | {"name": name} for name, dump in recording["its"]["dumps"].items() if dump["side"] == "src"]
+    saves = [row[0] for row in recording["kvm"]["rows"] if row[1] == "src" and row[2] == "kernel save_tables"]
+    for save in saves:
+        following = next((dump for dump in dumps if dump["t"] > save), None)
+        if following is None or not _runs(following["name"]):
+            continue
+        before = next(dump for dump in reversed(dumps) if dump["t"] <= save)
+        resumed = next(row[0] for row in recording["timeline"] if row[0] > save and row[3] == "vm_state_notify"
+                       and row[4].get("running") == 1)
+        counts = [int(dump["guest_books"]["commands_queued"]) for dump in (before, following)]
+        rate = (counts[1] - counts[0]) / ((save - before["t"]) + (following["t"] - resumed))
+        guess = counts[0] + round(rate * (save - before["t"]))
+        return range(max(counts[0], guess - _UNSEEN_MARGIN), min(counts[1], guess + _UNSEEN_MARGIN) + 1)
+    return range(0)
+
+
+def _runs(dump_name: str) -> bool:
+    return "-running" in dump_name
+
+
+def _replay(recording: Mapping[str, Any], log: list[Command], kernel: str, unseen_stop: int | None,
+            ) -> list[DumpResult]:
+    guest = LoggedGuest.booted(kernel, bool(recording["guest"]["zeroes_itt_before_remap"]))
+    side, stopped, results = "src", False, []
+    for name, dump in recording["its"]["dumps"].items():
         count = int(dump["guest_books"]["commands_queued"])
         if unseen_stop is not None and guest.done <= unseen_stop < count:
             guest.run(log, unseen_stop)
@@ -175,17 +211,18 @@ def _replay_dumps(guest: LoggedGuest, log: list[Command], dumps: list[tuple[str,
             guest.start()
         if dump["side"] != side:
             if not stopped:
-                guest.run(log, count)
+                guest.run(log, int(recording["its"]["commands_at_restore"]))
                 guest.stop()
             guest, side, stopped = guest.migrate(kernel), dump["side"], True
-        if not name.endswith("-loaded-not-run"):
-            if stopped:
+        if "-loaded" not in name:
+            if stopped and count > guest.done:
                 guest.start()
             guest.run(log, count)
-            stopped = re.search(r"-stopped\b", name) is not None
+            stopped = not _runs(name)
             if stopped:
                 guest.stop()
-        yield DumpResult(name, count, len(dump["tables"]), _first_difference(guest.ram, dump["tables"]))
+        results.append(DumpResult(name, count, len(dump["tables"]), _first_difference(guest.ram, dump["tables"])))
+    return results
 
 
 def _first_difference(ram: RamSlots, regions: list[Mapping[str, Any]]) -> str | None:
@@ -200,14 +237,4 @@ def _first_difference(ram: RamSlots, regions: list[Mapping[str, Any]]) -> str | 
             at = next(i for i, (a, b) in enumerate(zip(want, have, strict=True)) if a != b) & ~7
             return f"{region['name']}+{at:#x}: {want[at:at + 8].hex()} recorded, {have[at:at + 8].hex()} here"
     return None
-
-
-def find_unseen_stops(recording: Mapping[str, Any], places: Iterable[int], kernel: str = REFERENCE) -> list[int]:
-    """Those of `places` in the log where a stop without a dump explains every dump; [] if there is none.
-
-    A migration that failed (k05) saved the tables at a moment for which the recording has a time but no command count;
-    the dumps that follow pin it.
-    """
-    return [place for place in places
-            if all(result.first_difference is None for result in replay_recording(recording, kernel, place))]
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from livemig.its.codec import Field, Layout, Words
+from livemig.its.commands import COMMANDS
+from livemig.its.registers import REGISTER_LAYOUTS
 
-__all__ = ["CTE", "DTE", "Field", "ITE", "L1", "LAYOUTS", "Layout", "QEMU_CTE", "QEMU_DTE", "QEMU_ITE",
-           "LPI_CONFIG", "Words", "UNMAPPED_RDBASE", "DTE_NEXT_MAX", "ITE_NEXT_MAX", "L2_PAGE_BYTES", "pending_bit"]
+__all__ = [
+    "Layout", "Field", "DTE", "CTE", "ITE", "L1", "QEMU_DTE", "QEMU_CTE", "QEMU_ITE", "LPI_CONFIG", "LAYOUTS", "COMMANDS",
+    "REGISTER_LAYOUTS", "Words", "UNMAPPED_RDBASE", "DTE_NEXT_MAX", "ITE_NEXT_MAX", "L2_PAGE_BYTES", "pending_bit"]
 
 _DOC = "Linux Documentation/virt/kvm/devices/arm-vgic-its.rst"
 _SEEN = "recorded: data/its"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from livemig.its import RamSlots
-from livemig.its.diff import diff
+from livemig.its.diff import DumpPlace, diff, diff_files, load_tables
 from livemig.its.dump import Decoded, decode, decode_file
+from livemig.its.errors import DataError
 from livemig.its.layout import DTE, ITE
 from livemig.its.replay import load_case
 from livemig.its.replay_kvm import KvmMachine
@@ -131,3 +132,18 @@ def test_diff_names_what_changed() -> None:
     assert [row["pintid"] for row in result["only_in_a"]] == [8211]
     assert result["only_in_b"] == []
     assert diff(Decoded("kvm"), Decoded("kvm")) == {"only_in_a": [], "only_in_b": [], "changed": [], "equal": 0}
+
+
+def test_diff_of_streams_json_and_dumps(tmp_path: Path) -> None:
+    """The two recorded streams carry the same mappings; a dump and its JSON are equal."""
+    streams = [DATA.parent / "stream" / f"6.12-{name}.mig.xz" for name in "AB"]
+    assert diff_files(*streams) == {"only_in_a": [], "only_in_b": [], "changed": [], "equal": 7}
+    (tmp_path / "dump").write_bytes(table_words().peek(0x40100000, 0x1000000))
+    place = DumpPlace(0x40100000, BASER0, BASER1)
+    (tmp_path / "dump.json").write_text(json.dumps(load_tables(tmp_path / "dump", place)))
+    assert diff_files(tmp_path / "dump", tmp_path / "dump.json", place)["equal"] == 6
+    with pytest.raises(DataError, match="a raw dump needs its base address"):
+        load_tables(tmp_path / "dump")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        load_tables(tmp_path / "broken.json")
