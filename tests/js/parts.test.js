@@ -81,6 +81,18 @@ test("before the save the bytes are dots, after the restore a byte that differs 
   assert.match(tablesNote(run, before, 1), /KVM/);
 });
 
+test("pending tables have no fields: bytes, and the LPIs whose bits are set", () => {
+  const pending = { name: "pending_vcpu0", layout: "LPI pending", base: 0x41080000, entry_bytes: 1, entries: [[1024, "18"], [8191, "80"]] };
+  const html = entriesHtml({ tables: [pending], live: true, there: null }, 0, 0, { DTE });
+  assert.match(html, /0x41080400.*LPI 8195, 8196.*0x41081fff.*LPI 65535/); // KVM's recording k02
+});
+
+test("QEMU's downtime of 0 ms is less than one", () => {
+  const trace = converging();
+  trace.meta.outcome.downtime_s = 0;
+  assert.match(plain(outcomeSentence(runOf(trace))), /VM stopped for less than 1 ms/);
+});
+
 test("a table that is sent again unchanged is sent once", () => {
   const packed = {
     meta: { id: "p" }, heads: [["its", "its", "SAVE_TABLES", 0], ["mark", "user", "T0", 0]], steps_us: [0, 1500000, 250], head: [1, 0, 0],

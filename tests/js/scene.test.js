@@ -19,7 +19,7 @@ test("VM and thread rows", () => {
   const run = runOf(converging());
   assert.deepEqual(run.vm, [{ what: "running", a: 0, b: 2 }, { what: "stopped", a: 2, b: 2.01 }, { what: "running", a: 2.01, b: 2.01 }]);
   assert.deepEqual(run.thread.map((s) => [s.what, s.a, s.b]), [
-    ["send", 0.001, 0.1], ["handlers", 2, 2.003], ["send", 2.004, 2.008], ["device", 2.008, 2.009],
+    ["send", 0.001, 0.1], ["send", 2.004, 2.008], ["device", 2.008, 2.009], ["handlers", 2, 2.003],
   ]);
   assert.equal(run.stopS, 2);
   assert.ok(Math.abs(run.stoppedS - 0.01) < 1e-12);

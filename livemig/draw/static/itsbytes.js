@@ -13,8 +13,10 @@ import { esc } from "./words.js";
 
 const COLOUR = { valid: "f0", next: "f1", itt_address: "f2", l2_address: "f2", pintid: "f2", rdbase: "f2" };
 const colour = (/** @type {Field | undefined} */ f) => (f ? `var(--${COLOUR[f.name] ?? "f3"})` : "var(--rule)");
-const INDEX = { DTE: "Device", ITE: "Event" };
-const INDEX_OF = (/** @type {string} */ layout) => INDEX[layout.replace("emulated ", "")] ?? "Place";
+const INDEX = { DTE: "Device", ITE: "Event", CTE: "Place" };
+const LAST = { Device: "PCI", Event: "Interrupt", Place: "Target" };
+const PENDING = "LPI pending";
+const INDEX_OF = (/** @type {string} */ layout) => INDEX[layout.replace("emulated ", "")] ?? "Index";
 
 /** What the panel shows at t. @param {Run} run @param {number} t @returns {Shown} */
 export function tablesAt(run, t) {
@@ -39,10 +41,22 @@ const decoded = (/** @type {Layout} */ layout, /** @type {string} */ hex, /** @t
   return field ? Number(fieldOf(littleEndian(hex), field)) : null;
 };
 
+/** A table without a known layout (pending bits: one for each LPI) shows its bytes only. @returns {Layout} */
+export const layoutOf = (/** @type {Record<string, Layout>} */ layouts, /** @type {Table} */ table) =>
+  layouts[table.layout] ?? { size_bytes: (table.entries[0]?.[1].length ?? 16) / 2, fields: [] };
+
+/** The LPIs whose bits are set in byte `index` of a pending table. @returns {string} */
+function pendingLpis(/** @type {number} */ index, /** @type {string} */ hex) {
+  const byte = parseInt(hex, 16);
+  const lpis = [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte >> bit) & 1).map((bit) => index * 8 + bit);
+  return lpis.length ? `LPI ${lpis.join(", ")}` : "";
+}
+
 /** The short last column: what the entry is about. */
 function about(/** @type {Table} */ table, /** @type {Layout} */ layout, /** @type {number} */ id, /** @type {string} */ hex, /** @type {boolean} */ live) {
   if (INDEX_OF(table.layout) === "Device") return `${(id >> 8).toString(16).padStart(2, "0")}:${((id >> 3) & 31).toString(16).padStart(2, "0")}.${id & 7}`;
   if (!live) return "";
+  if (table.layout === PENDING) return pendingLpis(id, hex);
   const lpi = decoded(layout, hex, "pintid");
   if (lpi !== null) return lpi ? `LPI ${lpi}` : "no mapping";
   const valid = decoded(layout, hex, "valid");
@@ -56,10 +70,10 @@ function about(/** @type {Table} */ table, /** @type {Layout} */ layout, /** @ty
  */
 export function entriesHtml(shown, index, selected, layouts) {
   const table = shown.tables[index];
-  const layout = layouts[table.layout];
+  const layout = layoutOf(layouts, table);
   const kind = INDEX_OF(table.layout);
   const other = new Map((shown.there?.find((t) => t.name === table.name)?.entries ?? []));
-  const last = kind === "Device" ? "PCI" : kind === "Event" ? "Interrupt" : "Target";
+  const last = LAST[kind] ?? (table.layout === PENDING ? "Pending" : "");
   const rows = table.entries.map(([id, hex], row) => {
     const there = other.get(id);
     const cells = Array.from({ length: layout.size_bytes }, (_, b) => byteHtml(layout, b, hex, there, shown.live)).join("");

@@ -1,6 +1,6 @@
 // The ITS panel's DOM: which table and which entry are chosen, and when to draw anew.
 
-import { bitsSvg, entriesHtml, fieldOf, fieldsHtml, littleEndian, tablesAt, tablesNote } from "./itsbytes.js";
+import { bitsSvg, entriesHtml, fieldOf, fieldsHtml, layoutOf, littleEndian, tablesAt, tablesNote } from "./itsbytes.js";
 import { saveAt } from "./scene.js";
 import { esc } from "./words.js";
 
@@ -63,6 +63,7 @@ export class ItsPanel {
     this.names = names;
     el.table.value = String(this.table);
     el.hex.innerHTML = entriesHtml(shown, this.table, this.row, layouts);
+    for (const name of ["bits", "fields"]) el[name].toggleAttribute("hidden", !table.entries.length);
     if (table.entries.length) this.drawEntry(table, shown.live);
   }
 
@@ -70,7 +71,7 @@ export class ItsPanel {
   drawEntry(table, live) {
     const { el } = this;
     const { q, measure } = this.at.style;
-    const layout = this.layouts[table.layout];
+    const layout = layoutOf(this.layouts, table);
     const [id, hex] = table.entries[this.row];
     const width = el.bits.clientWidth || 480;
     const { svg, height } = bitsSvg(layout, hex, live, { width, q, measure });

@@ -107,23 +107,23 @@ function vmSpans(/** @type {Row[]} */ events, /** @type {number | null} */ stop,
   return spans;
 }
 
-/** What the migration thread did. Without call rows the stop is what lies between Tn+2 and the STOP event. @returns {Span[]} */
+/** What the migration thread did: sends (RAM), handlers (from Tn+2 until the stop is done), device sections. @returns {Span[]} */
 function threadSpans(/** @type {Row[]} */ events, /** @type {number | null} */ stop) {
   /** @type {Span[]} */
   const spans = [];
-  let from = null;
-  let called = false;
   for (const [t, kind, lane, name, , data] of events) {
-    if (kind === "event" && name === "STOP" && !called && stop !== null && t >= stop) {
-      spans.push({ what: "handlers", a: stop, b: t });
-      called = true;
-    }
-    if (lane !== "migration") continue;
-    if (kind === "send") spans.push({ what: name === "ram" ? "send" : "device", a: data.start_s ?? t, b: t });
-    else if (name === "migration_stop_vm" && kind === "call") [from, called] = [t, true];
-    else if (name === "migration_stop_vm" && kind === "return" && from !== null) spans.push({ what: "handlers", a: from, b: t });
+    if (kind === "send" && lane === "migration") spans.push({ what: name === "ram" ? "send" : "device", a: data.start_s ?? t, b: t });
   }
+  const done = stopDone(events, stop);
+  if (stop !== null && done !== null) spans.push({ what: "handlers", a: stop, b: done });
   return spans;
+}
+
+/** When migration_stop_vm returned (7.2 has none: vm_stop_force_state); without those the STOP event. @returns {number | null} */
+function stopDone(/** @type {Row[]} */ events, /** @type {number | null} */ stop) {
+  const first = (/** @type {string} */ kind, /** @type {string} */ name) =>
+    events.find((r) => r[1] === kind && r[3] === name && r[2] !== "dst" && stop !== null && r[0] >= stop);
+  return (first("return", "migration_stop_vm") ?? first("return", "vm_stop_force_state") ?? first("event", "STOP"))?.[0] ?? null;
 }
 
 /**

@@ -2,7 +2,8 @@
 // the call stack. Past is solid, now is inverted ink, future is dashed. Pure, given a text measurer.
 
 import { text } from "./timeline.js";
-import { esc, plain } from "./words.js";
+import { valueAt } from "./scene.js";
+import { bytes, esc, plain } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run */
 /** @typedef {{key: string, from: number, to: number, text: string, mark?: string, call?: boolean, level?: number}} Message */
@@ -24,6 +25,7 @@ const NEWER = ["complp", "stopvm"];
 function diagramRows(run) {
   const seven = run.version.startsWith("7");
   const self = (/** @type {string} */ key, /** @type {string} */ words, more = {}) => ({ key, from: THREAD, to: THREAD, text: words, ...more });
+  const rest = run.passes.find((p) => p.final)?.todo;
   const vm = (/** @type {string} */ key, /** @type {string} */ words) => ({ key, from: VM, to: VM, text: words, call: true });
   const rows = [
     { key: "migrate", from: USER, to: THREAD, text: "migrate", mark: "T0" }, { key: "start" }, { key: "loop" },
@@ -35,7 +37,7 @@ function diagramRows(run) {
     { key: "vsfs", from: THREAD, to: VM, text: "vm_stop_force_state()", mark: seven ? "Tn+2" : undefined },
     vm("vs", "vm_stop()"), vm("dvs", "do_vm_stop()"), vm("vsn", "vm_state_notify()"),
     { key: "hand", from: VM, to: ITS, text: "vm_change_state_handler()" }, { key: "save" }, { key: "ret" },
-    self("final", "send the last dirty pages", { mark: "Tn+3" }), self("dev", "send device state"),
+    self("final", `send the last dirty pages${rest ? `, ${bytes(rest)}` : ""}`, { mark: "Tn+3" }), self("dev", "send device state"),
     self("done", LAST_WORDS[run.outcome.status] ?? "end of the run", { mark: run.ok ? "Tn+4" : undefined }),
   ];
   return rows.filter((r) => !seven || !NEWER.includes(r.key));
@@ -77,7 +79,7 @@ export function sequenceSvg(run, i, style) {
   const { q, width } = style;
   const rows = diagramRows(run);
   const gutter = 53 * q;
-  const x = [gutter + 4 * q, gutter + Math.max(102 * q, (width - gutter) * 0.185), gutter + (width - gutter) * 0.588, width - 27 * q];
+  const x = lifelinePlaces(style, gutter);
   const now = run.steps[i].row;
   const state = (/** @type {string} */ key) => (key === now ? "now" : (run.seen[key] ?? Infinity) <= i ? "past" : "future");
   const pen = { run, i, rows, bars: barsOf(run), x, y: places(rows, style.row * q, 34 * q), now, state, gutter, q, size: 12 * q, bar: 8 * q, nest: 5 * q, style };
@@ -86,6 +88,14 @@ export function sequenceSvg(run, i, style) {
   for (const row of rows) if (row.from !== undefined) messages(pen, /** @type {Message} */ (row), body, texts);
   texts.push(...notes(pen));
   return { svg: body.join("") + texts.join(""), height: pen.y.foot, label: `Sequence diagram with four lifelines. Now: ${plain(run.steps[i].text)}` };
+}
+
+/** User, thread, VM, ITS; the VM leaves room for the name of the handler's call. @returns {number[]} */
+function lifelinePlaces(/** @type {Style} */ { q, width, measure }, /** @type {number} */ gutter) {
+  const its = width - 27 * q;
+  const thread = gutter + Math.max(102 * q, (width - gutter) * 0.185);
+  const room = measure("vm_change_state_handler()", 12 * q, 650) + 42 * q;
+  return [gutter + 4 * q, thread, Math.max(thread + 110 * q, Math.min(gutter + (width - gutter) * 0.588, its - room)), its];
 }
 
 /** @typedef {Record<string, any>} Pen what every part needs: run, rows, bars, places x and y, sizes, state of a row */
@@ -110,6 +120,8 @@ function frames(pen) {
   const t = run.steps[i].t;
   const number = run.passes.filter((p) => !p.final && p.a <= t + 1e-9).length || 1;
   const of = inside ? `pass ${number} of ${run.loopPasses}` : `${run.loopPasses} pass${run.loopPasses === 1 ? "" : "es"}`;
+  const limit = valueAt(run.threshold, t);
+  const threshold = limit === null ? "threshold" : `threshold, ${bytes(limit)}`;
   const rect = (/** @type {number} */ px, /** @type {number} */ a, /** @type {number} */ w, /** @type {number} */ b, /** @type {string} */ more) =>
     `<rect x="${px}" y="${a}" width="${w}" height="${b - a}" ${more}/>`;
   const mute = `font-size="${size}" class="mute halo"`;
@@ -119,9 +131,9 @@ function frames(pen) {
     tab(pen, left - 8 * q, y.loop, "loop"), text(x[THREAD] + 16 * q, y.loop + 12.5 * q, `pre-copy while active: ${of}`, "start", mute),
     branch ? rect(left, y[branch[0]], wide, y[branch[1]], 'fill="var(--well)"') : "",
     rect(left, y.alt, wide, y.end, `fill="none" stroke="var(--edge)" stroke-width="${q}"`), tab(pen, left, y.alt, "alt"),
-    text(x[THREAD] + 22 * q, y.alt + 12.5 * q, "[ pending ≥ threshold ]", "start", mute),
+    text(x[THREAD] + 22 * q, y.alt + 12.5 * q, `[ pending ≥ ${threshold} ]`, "start", mute),
     `<path d="M${left} ${y.else}h${wide}" stroke="var(--edge)" stroke-dasharray="${5 * q} ${3 * q}"/>`,
-    text(x[THREAD] + 22 * q, y.else + 13.5 * q, "[ pending < threshold ]", "start", mute),
+    text(x[THREAD] + 22 * q, y.else + 13.5 * q, `[ pending < ${threshold} ]`, "start", mute),
   ].join("");
 }
 

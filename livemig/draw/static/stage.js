@@ -63,6 +63,11 @@ class View {
     return this.root.hasAttribute("data-large") ? 1.5 : 1;
   }
 
+  /** The pinned run, unless it is the one that is shown. */
+  get beside() {
+    return this.pinned && this.pinned.steps !== this.run.steps ? this.pinned : null;
+  }
+
   get style() {
     return { q: this.q, measure: this.measure };
   }
@@ -94,7 +99,7 @@ class View {
       this.axisKind = el.axis.value;
       this.drawAll();
     };
-    el.pin.onclick = () => this.pin(this.pinned ? null : this.run);
+    el.pin.onclick = () => this.pin(this.pinned ? null : { ...this.run, name: "the pinned run" });
     el.large.onclick = () => {
       this.root.toggleAttribute("data-large");
       el.large.setAttribute("aria-pressed", String(this.q > 1));
@@ -265,28 +270,28 @@ class View {
   }
 
   showPinned() {
-    const { el, run, pinned } = this;
-    el.pin.setAttribute("aria-pressed", String(Boolean(pinned)));
-    el.pin.textContent = pinned ? `Unpin ${pinned.name}` : "Pin this run";
-    el.compare.hidden = !pinned || pinned === run;
-    el.compare.innerHTML = pinned && pinned !== run ? comparison(run, pinned) : "";
-    el.legend.innerHTML = legendHtml(this.q, pinned && pinned !== run ? esc(pinned.name) : "");
+    const { el, run, beside } = this;
+    el.pin.setAttribute("aria-pressed", String(Boolean(this.pinned)));
+    el.pin.textContent = this.pinned ? "Unpin" : "Pin this run";
+    el.compare.hidden = !beside;
+    el.compare.innerHTML = beside ? comparison(run, beside) : "";
+    el.legend.innerHTML = legendHtml(this.q, beside ? esc(beside.name) : "");
   }
 
   drawTime(sentence) {
-    const { el, run, q } = this;
-    const beside = this.pinned === run ? null : this.pinned;
+    const { el, run, beside } = this;
     const width = el.time.clientWidth || 600;
     const style = { ...this.style, plot: PLOT[this.root.dataset.size], uid: this.uid };
-    this.axis = axisOf(run, width, q, this.axisKind, beside);
-    const { svg, rows } = timelineSvg(run, this.axis, beside, style);
+    this.axis = axisOf(run, width, this.q, this.axisKind, beside);
+    const { svg, over, rows } = timelineSvg(run, this.axis, beside, style);
     this.rows = rows;
     showSvg(el.time, svg, width, rows.height, timelineName(run, sentence));
+    showSvg(el.over, over, width, rows.height, "");
     el.scrub.style.left = `${this.axis.left - 8}px`;
     el.scrub.style.width = `${this.axis.right - this.axis.left + 16}px`;
     el.legend.style.paddingLeft = `${this.axis.left}px`;
     this.dated = [...el.time.querySelectorAll(".pass,.pt,.mk")].map((e) => ({ e, kind: e.classList[0], a: Number(e.dataset.a ?? e.dataset.t), b: Number(e.dataset.b ?? e.dataset.t) }));
-    this.shapes = Object.fromEntries(["cursor", "head", "twin", "past"].map((name) => [name, el.time.querySelector(`.${name}`)]));
+    this.shapes = Object.fromEntries(["cursor", "head", "twin", "past"].map((name) => [name, el.over.querySelector(`.${name}`)]));
   }
 
   drawCursor() {

@@ -21,6 +21,9 @@ const ROW_OF = {
   qemu_savevm_state_complete_precopy_non_iterable: "dev", migration_completion_end: "done", migration_iteration_finish: "done",
 };
 
+/** Their effect is a row of its own. */
+const TOLD_BY_STATE = ["migrate_set_state", "migrate_generate_event", "runstate_set"];
+
 const SAID = {
   qmp_migrate: "<b>qmp_migrate</b> runs in the main thread.",
   migration_thread: "<b>migration_thread</b> starts; the VM runs on.",
@@ -142,6 +145,7 @@ function runstateRow(/** @type {string} */ state, /** @type {Context} */ context
 
 /** @param {Row} row @param {string[]} stack @param {Context} context @returns {Said} */
 function sayCall([, , lane, name, , data], stack, context) {
+  if (TOLD_BY_STATE.includes(name)) return null;
   if (lane === "dst") return [thereRow(context), `Destination: <b>${esc(name)}</b>${owner(data)}.`];
   if (!context.calls && name !== "vm_state_notify") return null; // the mark Tn+2 says it already
   const inLoop = context.calls && !context.completing && name !== "migration_completion";

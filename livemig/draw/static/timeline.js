@@ -1,7 +1,7 @@
 // The time panel as SVG text: marks, passes, VM, thread, pending against the threshold. Pure, given a text measurer.
 
 import { bent, clipped, roundStep, spread } from "./axis.js";
-import { bytes, digits, duration, esc } from "./words.js";
+import { bytes, digits, downtime, duration, esc } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run @typedef {import("./axis.js").Axis} Axis @typedef {import("./axis.js").Region} Region */
 /** @typedef {(text: string, size: number, weight?: number) => number} Measure width in px */
@@ -36,16 +36,20 @@ export function rowsOf(run, pinned, style) {
 const maxOf = (/** @type {number[][]} */ points) => points.reduce((m, p) => Math.max(m, p[1]), 0);
 
 /**
+ * Two layers: what stays while the cursor moves, and above it what follows the cursor; painting the first on each frame
+ * would cost more than a frame.
  * @param {Run} run @param {Axis} axis @param {Run | null} pinned drawn dashed and grey beside it @param {Style} style
- * @returns {{svg: string, rows: ReturnType<typeof rowsOf>}}
+ * @returns {{svg: string, over: string, rows: ReturnType<typeof rowsOf>}}
  */
 export function timelineSvg(run, axis, pinned, style) {
   const rows = rowsOf(run, pinned, style);
   const pen = { run, axis, pinned: axis.kind === "time" ? pinned : null, style, rows, size: 11.5 * style.q, q: style.q };
   const parts = [definitions(pen), scales(pen), lensFrame(pen), ticks(pen)];
   for (const region of axis.regions) parts.push(bars(pen, region), curves(pen, region));
-  parts.push(curveLabels(pen), barLabels(pen), cursorShapes(pen), markLabels(pen));
-  return { svg: parts.join(""), rows };
+  parts.push(curveLabels(pen), barLabels(pen), markLabels(pen));
+  const past = `<defs><clipPath id="${style.uid}past"><rect class="past" x="0" y="0" width="0" height="${rows.height}"/></clipPath></defs>`;
+  const over = [past, ...axis.regions.map((region) => followers(pen, region)), cursorShapes(pen)];
+  return { svg: parts.join(""), over: over.join(""), rows };
 }
 
 /** @typedef {{run: Run, axis: Axis, pinned: Run | null, style: Style, rows: ReturnType<typeof rowsOf>, size: number, q: number}} Pen */
@@ -57,7 +61,7 @@ function definitions({ axis, rows, style, q }) {
   return (
     `<defs><pattern id="${style.uid}hatch" width="${5 * q}" height="${5 * q}" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">` +
     `<rect width="100%" height="100%" fill="var(--paper)"/><path d="M0 0V${5 * q}" stroke="var(--ink)" stroke-width="${3 * q}"/></pattern>` +
-    `<clipPath id="${style.uid}past"><rect class="past" x="0" y="0" width="0" height="${rows.height}"/></clipPath>${clips}</defs>`
+    `${clips}</defs>`
   );
 }
 
@@ -138,18 +142,30 @@ function bars({ run, pinned, rows, style, q }, region) {
 /** @param {number[][]} points [px, bytes] @param {(v: number) => number} y */
 const path = (points, y) => points.map(([px, v], i) => `${i ? "L" : "M"}${f1(px)} ${f1(y(v))}`).join("");
 
+const line = (/** @type {string} */ d, /** @type {string} */ colour, /** @type {number} */ width, more = "") =>
+  `<path d="${d}" fill="none" stroke="var(--${colour})" stroke-width="${width}" stroke-linejoin="round" ${more}/>`;
+
+/** A curve in a region as path data. @param {number[][]} points @param {Region} region @param {(v: number) => number} y */
+function curveIn(points, region, y) {
+  const least = (6 * (region.to - region.from)) / (region.right - region.left);
+  return path(clipped(bent(points, least, SMALLEST), region), y);
+}
+
 /** Pending, threshold, the seed's 64 KiB, the pinned run's pending. @param {Pen} pen @param {Region} region */
 function curves({ run, pinned, rows, style, q }, region) {
   const y = rows.y;
-  const line = (/** @type {string} */ d, /** @type {string} */ colour, /** @type {number} */ width, more = "") =>
-    `<path d="${d}" fill="none" stroke="var(--${colour})" stroke-width="${width * q}" stroke-linejoin="round" ${more}/>`;
-  const least = (6 * (region.to - region.from)) / (region.right - region.left);
-  const curve = (/** @type {number[][]} */ points) => path(clipped(bent(points, least, SMALLEST), region), y);
-  let out = line(`M${f1(region.left)} ${f1(y(SEED_BYTES))}H${f1(region.right)}`, "mute", 1.25, `stroke-dasharray="${1.5 * q} ${4 * q}" stroke-linecap="round"`);
-  if (pinned) out += line(curve(pinned.pending), "mute", 1.25, `stroke-dasharray="${4 * q} ${2.5 * q}"`);
-  out += line(path(clipped(stairs(run.threshold, run.end), region), y), "ink", 2, `stroke-dasharray="${7 * q} ${3 * q}"`);
-  const pending = curve(run.pending);
-  out += line(pending, "dirty", 1.1) + `<g clip-path="url(#${style.uid}past)">${line(pending, "dirty", 2.6)}</g>`;
+  let out = line(`M${f1(region.left)} ${f1(y(SEED_BYTES))}H${f1(region.right)}`, "mute", 1.25 * q, `stroke-dasharray="${1.5 * q} ${4 * q}" stroke-linecap="round"`);
+  if (pinned) out += line(curveIn(pinned.pending, region, y), "mute", 1.25 * q, `stroke-dasharray="${4 * q} ${2.5 * q}"`);
+  out += line(path(clipped(stairs(run.threshold, run.end), region), y), "ink", 2 * q, `stroke-dasharray="${7 * q} ${3 * q}"`);
+  out += line(curveIn(run.pending, region, y), "dirty", 1.1 * q);
+  return `<g clip-path="url(#${style.uid}c${region.id})">${out}</g>`;
+}
+
+/** Pending up to the cursor, and the exact counts. @param {Pen} pen @param {Region} region */
+function followers({ run, rows, style, q }, region) {
+  const y = rows.y;
+  const pending = line(curveIn(run.pending, region, y), "dirty", 2.6 * q);
+  let out = `<g clip-path="url(#${style.uid}past)">${pending}</g>`;
   const z = 4.6 * q;
   for (const [t, v] of run.exact) {
     if (t < region.from || t > region.to) continue;
@@ -170,23 +186,25 @@ function curveLabels({ run, axis, rows, size, q, style }) {
   const curve = clipped(run.pending, region).map(([px, v]) => [px, rows.y(v)]);
   /** @type {number[][]} boxes in use: left, top, right, bottom */
   const used = [];
-  const place = (/** @type {string} */ words, /** @type {number[]} */ wanted, /** @type {string} */ look, /** @type {number} */ weight) => {
-    const w = style.measure(words, size, weight);
-    const columns = [axis.left + 8 * q, (axis.left + region.right - w) / 2, region.right - w - 8 * q];
-    const spots = columns.flatMap((x) => wanted.map((y) => ({ x, y, box: [x, y - 10.5 * q, x + w, y + 3 * q] })));
-    const inside = spots.filter(({ x, y, box }) => x >= columns[0] && y > rows.top && y < rows.zero && used.every((u) => !meet(u, box)));
+  const place = (/** @type {string[]} */ variants, /** @type {number[]} */ wanted, /** @type {string} */ look, /** @type {number} */ weight) => {
+    const spots = variants.flatMap((words) => {
+      const w = style.measure(words, size, weight);
+      const columns = [axis.left + 8 * q, (axis.left + region.right - w) / 2, region.right - w - 8 * q];
+      return columns.flatMap((x) => wanted.map((y) => ({ words, x, y, box: [x, y - 10.5 * q, x + w, y + 3 * q] })));
+    });
+    const inside = spots.filter(({ x, y, box }) => x >= axis.left + 8 * q && y > rows.top && y < rows.zero && used.every((u) => !meet(u, box)));
     const spot = inside.find(({ box }) => !crosses(curve, box)) ?? inside[0];
     if (!spot) return "";
     used.push(spot.box);
-    return text(spot.x, spot.y, words, "start", `font-size="${size}" font-weight="${weight}" class="halo ${look}"`);
+    return text(spot.x, spot.y, spot.words, "start", `font-size="${size}" font-weight="${weight}" class="halo ${look}"`);
   };
   const around = (/** @type {number} */ y) => [y - 6 * q, y + 15 * q, y - 22 * q, y + 31 * q, y + 47 * q, y - 38 * q];
   const first = run.pending[0] ? rows.y(run.pending[0][1]) : null;
   const last = run.threshold.at(-1)?.[1];
   const seed = rows.y(SEED_BYTES);
-  let out = first === null ? "" : place("pending", [first + 17 * q, first - 7 * q], "dirty", 650);
-  if (last != null) out += place(thresholdWords(run, last), around(rows.y(last)), "", 650);
-  if (last == null || Math.abs(rows.y(last) - seed) > 1) out += place("the seed’s 64 KiB", around(seed), "mute", 400);
+  let out = first === null ? "" : place(["pending"], [first + 17 * q, first - 7 * q], "dirty", 650);
+  if (last != null) out += place([thresholdWords(run, last), `threshold ${bytes(last)}`], around(rows.y(last)), "", 650);
+  if (last == null || Math.abs(rows.y(last) - seed) > 1) out += place(["the seed’s 64 KiB"], around(seed), "mute", 400);
   return out;
 }
 
@@ -248,7 +266,7 @@ function vmLabel({ run, rows, size, q, style }, region, s) {
     const words = region.id === "a" && s.a === 0 ? "VM running" : "running";
     return width > style.measure(words, size) + 10 * q ? text(a + 6 * q, y, words, "start", `font-size="${size}" class="paper"`) : "";
   }
-  const words = `stopped ${duration(run.stopS === s.a ? (run.outcome.downtime_s ?? s.b - s.a) : s.b - s.a)}`;
+  const words = `stopped ${run.stopS === s.a ? downtime(run) : duration(s.b - s.a)}`;
   const w = style.measure(words, size, 650);
   if (width < w + 10 * q) return "";
   const plate = `<rect x="${f1(a + (width - w) / 2 - 4 * q)}" y="${rows.vm + 1}" width="${f1(w + 8 * q)}" height="${rows.vmHeight - 2}" fill="var(--paper)"/>`;

@@ -45,7 +45,14 @@ export function duration(t) {
 
 const plural = (/** @type {number} */ n, /** @type {string} */ word) => `${n} ${word}${n === 1 ? "" : "es"}`;
 
+/** How long the VM stood; QEMU reports whole milliseconds, so its 0 is less than one. @param {import("./scene.js").Run} run */
+export function downtime(run) {
+  const told = run.outcome.downtime_s;
+  return told === 0 ? "less than 1 ms" : duration(told ?? run.stoppedS);
+}
+
 const ENDINGS = {
+  none: "No migration",
   cancelled: "Cancelled",
   failed: "Failed",
 };
@@ -53,11 +60,10 @@ const ENDINGS = {
 /** The outcome as a sentence (HTML). @param {import("./scene.js").Run} run @returns {string} */
 export function outcomeSentence(run) {
   const o = run.outcome;
-  const stopped = o.downtime_s ?? run.stoppedS;
   const parts = [];
   if (run.ok) parts.push(`Completed in <b>${duration(o.total_time_s ?? run.end)}</b>`);
   else parts.push(`${ENDINGS[o.status] ?? esc(o.status)} after <b>${duration(o.total_time_s ?? run.end)}</b>`);
-  parts.push(stopped > 0 ? `VM stopped for <b>${duration(stopped)}</b>` : "VM never stopped");
+  parts.push(run.stoppedS > 0 ? `VM stopped for <b>${downtime(run)}</b>` : "VM never stopped");
   if (o.transferred_bytes != null) parts.push(`<b>${bytes(o.transferred_bytes)}</b> sent`);
   if (o.dirty_sync_count != null) parts[parts.length - 1] += ` in <b>${plural(o.dirty_sync_count, "pass")}</b>`;
   return damageWords(run.damage) + parts.join(", ");
