@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from livemig.its.errors import ItsError
 
+__all__ = ["Field", "Layout", "Words"]
+
 Words: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 

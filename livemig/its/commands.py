@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from livemig.its.codec import Field, Layout
 from livemig.its.errors import ItsError
 
+__all__ = [
+    "Command", "encode_command", "command", "decode_command", "decode_commands", "pack_commands", "COMMAND_BYTES",
+    "COMMANDS", "OPCODES", "NAMES",
+]
+
 COMMAND_BYTES = 32
 _ARM = "Arm IHI 0069, ITS commands"
 

@@ -18,6 +18,8 @@ from livemig.its.registers import OFFSETS
 from livemig.its.state import ItsState
 from livemig.its.vgic import Vgic
 
+__all__ = ["Its", "FRAME_BYTES", "TRANSLATER_OFFSET"]
+
 FRAME_BYTES = 0x20000
 """Doorbell and control frames of one ITS."""
 

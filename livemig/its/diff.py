@@ -14,6 +14,8 @@ from livemig.its.stream import MAGIC
 from livemig.its.stream_its import its
 from livemig.its.stream_source import XZ_MAGIC
 
+__all__ = ["DumpPlace", "load_tables", "diff_files", "diff", "MAX_JSON_BYTES"]
+
 MAX_JSON_BYTES = 1 << 28
 
 

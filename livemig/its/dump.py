@@ -23,6 +23,11 @@ from livemig.its.memory import PAGE_BYTES, Memory
 from livemig.its.registers import DEVICE_ID_BITS, EVENT_ID_BITS
 from livemig.its.vgic import FIRST_LPI
 
+__all__ = [
+    "FileMemory", "Decoded", "decode_file", "decode", "Scanner", "MAX_PROBLEMS", "MAX_ROWS", "MAX_SCANNED_BYTES",
+    "COLUMNS",
+]
+
 _LAST = -1
 MAX_PROBLEMS = 1000
 MAX_ROWS = 1 << 18

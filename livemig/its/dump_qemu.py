@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from livemig.its.dump import Decoded, Scanner
-from livemig.its.emulated import Table
+from livemig.its.emulated_table import Table
 from livemig.its.layout import L1, QEMU_CTE, QEMU_DTE, QEMU_ITE
 from livemig.its.memory import Memory
 from livemig.its.registers import EVENT_ID_BITS
 from livemig.its.vgic import FIRST_LPI
+
+__all__ = ["QemuDecoder"]
 
 
 class QemuDecoder(Scanner):

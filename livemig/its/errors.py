@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+__all__ = ["ItsError", "MemoryFault", "KernelCrash", "DataError"]
+
 
 class ItsError(Exception):
     """An operation on the ITS, its tables, a command or a stream failed.

@@ -27,6 +27,10 @@ from livemig.its.registers import GITS_BASER, GITS_CBASER
 from livemig.its.replay_kvm import number, size_of
 from livemig.its.tables import save_pending_tables, save_tables
 
+__all__ = [
+    "parse_command", "LoggedGuest", "DumpResult", "replay_recording", "stops_that_explain", "unseen_stops",
+]
+
 RAM_BASE_ADDRESS, RAM_BYTES = 0x4000_0000, 0x400_0000
 _DEVICE_TABLE, _COLLECTION_TABLE, _QUEUE, _CONFIG = 0x4100_0000, 0x4104_0000, 0x4120_0000, 0x4106_0000
 _L2_PAGES = {0: 0x4102_0000, 2: 0x4103_0000}

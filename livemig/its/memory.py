@@ -7,6 +7,8 @@ from typing import Protocol
 
 from livemig.its.errors import ItsError, MemoryFault
 
+__all__ = ["Memory", "read_u64", "write_u64", "is_ram", "RamSlot", "RamSlots", "PAGE_BYTES"]
+
 PAGE_BYTES = 4096
 _OFFSET_MASK = PAGE_BYTES - 1
 _ZERO_PAGE = bytes(PAGE_BYTES)

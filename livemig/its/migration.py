@@ -13,6 +13,8 @@ from livemig.its.errors import ItsError
 from livemig.its.memory import Memory
 from livemig.its.tables import restore_tables, save_tables
 
+__all__ = ["vm_change_state_handler", "migration_state", "post_load", "PRE_SAVE_ORDER", "POST_LOAD_ORDER"]
+
 PRE_SAVE_ORDER = (*(f"GITS_BASER{n}" for n in range(8)), "GITS_CTLR", "GITS_CBASER", "GITS_CREADR", "GITS_CWRITER",
                   "GITS_IIDR")
 POST_LOAD_ORDER = ("GITS_IIDR", "GITS_CBASER", "GITS_CREADR", "GITS_CWRITER", *(f"GITS_BASER{n}" for n in range(8)),

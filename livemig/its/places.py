@@ -7,6 +7,8 @@ from livemig.its.layout import L1, L2_PAGE_BYTES
 from livemig.its.memory import Memory, is_ram, read_u64
 from livemig.its.registers import DEVICE_ID_BITS, ENTRY_BYTES, baser_address, baser_indirect, baser_size_bytes
 
+__all__ = ["device_entry_address", "collection_has_place", "event_entry_address", "L2_ENTRIES"]
+
 L2_ENTRIES = L2_PAGE_BYTES // ENTRY_BYTES
 _ICID_BITS = 16
 

@@ -19,6 +19,11 @@ from livemig.its.vgic import FIRST_LPI, Vcpu
 if TYPE_CHECKING:
     from livemig.its.device import Its
 
+__all__ = [
+    "mapd", "mapc", "mapti", "mapi", "movi", "discard", "movall", "interrupt", "clear", "inv", "invall", "sync",
+    "Fields", "Handler", "HANDLERS",
+]
+
 Fields: TypeAlias = Mapping[str, int]
 Handler: TypeAlias = "Callable[[Its, Fields], str]"
 

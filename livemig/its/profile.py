@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from livemig.its.errors import ItsError
 
+__all__ = ["KernelProfile", "profile", "PROFILES", "REFERENCE"]
+
 
 @dataclass(frozen=True)
 class KernelProfile:

@@ -9,6 +9,14 @@ from collections.abc import Mapping
 
 from livemig.its.codec import Field, Layout
 
+__all__ = [
+    "sanitise", "sanitise_cbaser", "sanitise_gicr", "baser_fixed", "baser_at_reset", "sanitise_baser",
+    "baser_address", "baser_size_bytes", "baser_valid", "baser_indirect", "cbaser_address", "cbaser_size_bytes",
+    "TABLE_PAGE_BYTES", "GITS_CTLR", "GITS_IIDR", "GITS_TYPER", "GITS_BASER", "GITS_CBASER", "QUEUE_OFFSET",
+    "GICR_PROPBASER", "GICR_PENDBASER", "OFFSETS", "REGISTER_LAYOUTS", "ID_REGISTERS", "DEVICE_ID_BITS",
+    "EVENT_ID_BITS", "MAX_LPI_BITS", "ENTRY_BYTES", "TABLE_TYPES", "IIDR_VALUE", "TYPER_VALUE",
+]
+
 _ARM = "Arm IHI 0069, ITS registers"
 TABLE_PAGE_BYTES = 0x10000
 """KVM supports one ITS table page size, 64 KiB."""

@@ -19,6 +19,10 @@ from livemig.its.profile import PROFILES, REFERENCE
 from livemig.its.replay_kvm import KvmMachine
 from livemig.its.replay_qemu import QemuMachine
 
+__all__ = [
+    "Machine", "CaseResult", "load_case", "replay_dir", "replay_case", "Step", "MAX_CASE_FILE_BYTES",
+]
+
 Step = Mapping[str, Any]
 MAX_CASE_FILE_BYTES = 1 << 26
 

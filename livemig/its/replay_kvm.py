@@ -11,6 +11,8 @@ from livemig.its.memory import RamSlots
 from livemig.its.tables import restore_tables, save_pending_tables, save_tables
 from livemig.its.vgic import Vgic
 
+__all__ = ["number", "outcome", "size_of", "queue_pieces", "KvmMachine", "Step", "MAX_REGION_BYTES"]
+
 Step = Mapping[str, Any]
 MAX_REGION_BYTES = 1 << 28
 """Largest memory range that a step may fill, write or dump."""

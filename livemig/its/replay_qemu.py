@@ -10,6 +10,8 @@ from livemig.its.errors import DataError
 from livemig.its.memory import RamSlots
 from livemig.its.replay_kvm import Step, number, queue_pieces, size_of
 
+__all__ = ["QemuMachine", "RAM_BASE_ADDRESS", "RAM_BYTES"]
+
 RAM_BASE_ADDRESS = 0x4000_0000
 RAM_BYTES = 0x4000_0000
 """RAM of QEMU's machine `virt` starts at 1 GiB."""

@@ -28,6 +28,8 @@ from livemig.its.registers import (
 from livemig.its.state import Device
 from livemig.its.vgic import FIRST_LPI
 
+__all__ = ["Budget", "restore_tables"]
+
 _ZERO_PAGE = bytes(PAGE_BYTES)
 _RDBASE_READ_MASK = 0xFFFF_FFFF
 """RESTORE keeps 32 of the documented 36 RDBase bits (recorded: restore-cte-rdbase-high-bits)."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from livemig.its.layout import UNMAPPED_RDBASE
 from livemig.its.vgic import Lpi, Vgic
 
+__all__ = ["Collection", "Event", "Device", "ItsState"]
+
 
 @dataclass(eq=False)
 class Collection:

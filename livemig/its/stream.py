@@ -21,6 +21,11 @@ from livemig.its.stream_ram import RamReader
 from livemig.its.stream_source import ByteSource
 from livemig.its.vmstate import Values, decode_device, parse_description
 
+__all__ = [
+    "Section", "Stream", "open_stream", "read_stream", "show", "its", "MAGIC", "VERSION", "MAX_SECTIONS",
+    "MAX_DEVICE_BYTES", "MAX_LISTED_PARTS",
+]
+
 MAGIC = b"QEVM"
 VERSION = 3
 EOF, START, PART, END, FULL, SUBSECTION, DESCRIPTION, CONFIGURATION, COMMAND, FOOTER = 0, 1, 2, 3, 4, 5, 6, 7, 8, 0x7E

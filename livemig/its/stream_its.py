@@ -29,6 +29,11 @@ from livemig.its.stream_ram import RamBlock
 from livemig.its.table_regions import table_regions
 from livemig.its.vgic import FIRST_LPI, Vgic
 
+__all__ = [
+    "section_registers", "StreamMemory", "StreamIts", "its", "stream_memory", "stream_its", "VIRT_RAM_BASE_ADDRESS",
+    "SECTION_NAME", "MAX_LISTED_COMMANDS", "SECTION",
+]
+
 VIRT_RAM_BASE_ADDRESS = 0x4000_0000
 """Where RAM begins on QEMU's machine `virt` (hw/arm/virt.c, VIRT_MEM); a stream does not say it."""
 

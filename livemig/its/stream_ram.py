@@ -15,6 +15,8 @@ import numpy.typing as npt
 from livemig.its.errors import DataError
 from livemig.its.stream_source import CHUNK_BYTES, ByteSource
 
+__all__ = ["PageStore", "RamBlock", "RamReader", "PAGE_BYTES", "MAX_BLOCKS", "Addresses"]
+
 PAGE_BYTES = 4096
 FLAG_ZERO, FLAG_MEM_SIZE, FLAG_PAGE, FLAG_EOS, FLAG_CONTINUE = 0x02, 0x04, 0x08, 0x10, 0x20
 FLAG_XBZRLE, FLAG_MULTIFD_FLUSH = 0x40, 0x200

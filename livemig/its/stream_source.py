@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 from livemig.its.errors import DataError
 
+__all__ = ["ByteSource", "CHUNK_BYTES", "MAX_WINDOW_BYTES", "XZ_MAGIC"]
+
 CHUNK_BYTES = 1 << 22
 MAX_WINDOW_BYTES = 1 << 26
 """No single item of a stream may need more than this in memory."""

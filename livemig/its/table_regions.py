@@ -7,11 +7,13 @@ from typing import Any
 
 from livemig.its import registers as reg
 from livemig.its.dump import Decoded
-from livemig.its.emulated import Table
+from livemig.its.emulated_table import Table
 from livemig.its.errors import MemoryFault
 from livemig.its.layout import L1, LAYOUTS
 from livemig.its.memory import Memory, read_u64
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER
+
+__all__ = ["sparse", "table_regions", "MAX_L2_PAGES", "MAX_ITTS", "MAX_REGION_BYTES"]
 
 MAX_L2_PAGES = 256
 MAX_ITTS = 4096

@@ -11,6 +11,8 @@ from livemig.its.memory import Memory
 from livemig.its.profile import REFERENCE, KernelProfile, profile
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER, MAX_LPI_BITS, REGISTER_LAYOUTS, sanitise_gicr
 
+__all__ = ["Vcpu", "TargetGroup", "Lpi", "Vgic", "FIRST_LPI"]
+
 FIRST_LPI = 8192
 _NEW_PROPBASER = GICR_PROPBASER.encode(inner=3, shareability=1)
 _CTLR_ENABLE_LPIS = 1

@@ -13,6 +13,8 @@ import numpy as np
 
 from livemig.its.errors import DataError
 
+__all__ = ["parse_description", "decode_device", "Values", "MAX_VALUES"]
+
 Values: TypeAlias = dict[str, Any]
 _SUBSECTION = 5
 _MAX_DEPTH = 16
