@@ -13,13 +13,13 @@ from livemig.its.commands import COMMANDS
 from livemig.its.registers import REGISTER_LAYOUTS
 
 __all__ = [
-    "Layout", "Field", "DTE", "CTE", "ITE", "L1", "QEMU_DTE", "QEMU_CTE", "QEMU_ITE", "LPI_CONFIG", "LAYOUTS",
+    "Layout", "Field", "DTE", "CTE", "ITE", "L1", "QEMU_DTE", "QEMU_CTE", "QEMU_ITE", "LPI_CONFIG", "LPI_PENDING", "LAYOUTS",
     "COMMANDS", "REGISTER_LAYOUTS", "Words", "UNMAPPED_RDBASE", "DTE_NEXT_MAX", "ITE_NEXT_MAX", "L2_PAGE_BYTES",
     "pending_bit"]
 
 _DOC = "Linux Documentation/virt/kvm/devices/arm-vgic-its.rst"
 _SEEN = "recorded: data/its"
-_ARM = "Arm IHI 0069, LPI configuration tables"
+_ARM = "Arm IHI 0069, LPI configuration and pending tables"
 _QEMU = "QEMU 10.0 hw/intc/gicv3_internal.h; recorded: data/its-qemu-tcg"
 
 DTE = Layout("DTE", 8, (
@@ -50,6 +50,10 @@ LPI_CONFIG = Layout("LPI configuration", 1, (
     Field("priority", "p", 7, 2, shift=2, meaning="priority, lower is more urgent", source=_ARM),
     Field("enabled", "e", 0, 0, meaning="1 = the LPI may be delivered", source=_ARM),
 ), "Arm IHI 0069: one byte for each LPI from 8192 up, at GICR_PROPBASER")
+
+LPI_PENDING = Layout("LPI pending", 1, tuple(
+    Field(f"bit{bit}", str(bit), bit, bit, meaning=f"1 = LPI number 8 x byte + {bit} is pending", source=_ARM)
+    for bit in range(7, -1, -1)), "Arm IHI 0069: one bit for each LPI, at GICR_PENDBASER of its VCPU")
 
 QEMU_DTE = Layout("emulated DTE", 8, (
     Field("valid", "V", 0, 0, meaning="1 = this DeviceID is mapped", source=_QEMU),
