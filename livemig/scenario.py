@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "ITS_AREA_BYTES",
+    "LONGEST_RUN_S",
     "MIB",
     "PATTERNS",
     "SAVE_MOMENTS",
@@ -96,6 +97,7 @@ def _switch(default: bool, label: str, source: str) -> Any:
     return field(default=default, metadata={"unit": "", "label": label, "flag": True, "source": source})
 
 
+LONGEST_RUN_S = 10_000.0  # 100,000 windows
 ITS_AREA_BYTES = 448 * KIB  # the tables, 64 KiB each, at the end of RAM
 
 _LAB = "the lab's recordings (data/recordings)"
@@ -175,7 +177,12 @@ class Scenario:
         default=(), metadata={"unit": "", "label": "Plan", "source": "user commands, faults"}
     )
     give_up_s: float | None = _number(
-        None, "s", "Give up after (default: 60 s or ten bulk copies)", 0.001, 1e6, "QEMU itself never gives up"
+        None,
+        "s",
+        "Give up after (default: ten bulk copies, 60 s at least)",
+        0.001,
+        LONGEST_RUN_S,
+        "QEMU itself never gives up; the model keeps every 100 ms window of a run in memory",
     )
     costs: Costs = field(default=Costs(), metadata={"unit": "", "label": "Host costs", "source": "engine, set once"})
 
@@ -289,6 +296,7 @@ def _check_together(s: Scenario) -> None:
         raise ScenarioError("switchover_ack = True: QEMU 7.2 has no such capability (10.0 has)")
     _check_phases(s)
     _check_plan(s)
+    _check_costs(s.costs)
 
 
 def _check_phases(s: Scenario) -> None:
@@ -318,3 +326,12 @@ def _check_plan(s: Scenario) -> None:
             raise ScenarioError(f"plan[{i}].value = {action.value}: {action.do} needs a number >= 0")
         if action.at == "pre-switchover" and not s.pause_before_switchover:
             raise ScenarioError(f"plan[{i}].at = 'pre-switchover': needs pause_before_switchover = True")
+
+
+def _check_costs(costs: Costs) -> None:
+    if not isinstance(costs, Costs):
+        raise ScenarioError(f"costs = {costs!r}: expected Costs")
+    for name, value in vars(costs).items():
+        low, high = (4096, 1e14) if name == "memory_bytes_per_s" else (0, 1e9 if name.endswith("_bytes") else 3600)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ScenarioError(f"costs.{name} = {value!r}: expected a number from {low:g} to {high:g}")

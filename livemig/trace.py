@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -194,35 +195,27 @@ class Trace:
             return ()
         stop_s = self.mark("Tn+2")
         decided_s = self.mark("Tn+1")
+        decisive = None if decided_s is None or len(syncs) < 2 else _last_before(syncs, decided_s)
         starts: list[tuple[Event, bool]] = []
         for sync in syncs:
             final = stop_s is not None and sync.t_s > stop_s
-            decides = not final and decided_s is not None and sync is _last_before(syncs, decided_s) and len(syncs) > 1
+            decides = not final and sync is decisive
             if not decides or sync is syncs[0]:
                 starts.append((sync, final))
-        sends = [e for e in self.select("send", "ram") if e.lane == "migration"]
-        bounds = [float(s.data.get("start_s", s.t_s)) for s, _ in starts]
+        sends = list(self.select("send", "ram", "migration"))
+        send_starts = [float(e.data.get("start_s", e.t_s)) for e in sends]
+        bounds = [float(s.data.get("start_s", s.t_s)) for s, _ in starts] + [float("inf")]
         passes = []
-        for i, (sync, final) in enumerate(starts):
-            begin = bounds[i]
-            end = bounds[i + 1] if i + 1 < len(starts) else self.end_s
+        for (sync, final), begin, following in zip(starts, bounds, bounds[1:], strict=False):
+            mine = sends[bisect_left(send_starts, begin) : bisect_left(send_starts, following)]
+            end = min(following, self.end_s)
             if not final and decided_s is not None and begin <= decided_s < end:
                 end = decided_s
             if final:
-                end = max([e.t_s for e in sends if e.t_s >= begin], default=end)
-            mine = [e for e in sends if begin <= float(e.data.get("start_s", e.t_s)) < end or (final and e.t_s >= begin)]
-            passes.append(
-                Pass(
-                    int(sync.data["pass"]),
-                    begin,
-                    end,
-                    int(sync.data.get("remaining_bytes") or 0),
-                    sum(int(e.data.get("bytes", 0)) for e in mine),
-                    sum(int(e.data.get("pages", 0)) for e in mine),
-                    sum(int(e.data.get("zero_pages", 0)) for e in mine),
-                    final,
-                )
-            )
+                end = max((e.t_s for e in mine), default=end)
+            todo_bytes = int(sync.data.get("remaining_bytes") or 0)
+            sent, pages, zero = (sum(int(e.data.get(key, 0)) for e in mine) for key in ("bytes", "pages", "zero_pages"))
+            passes.append(Pass(int(sync.data["pass"]), begin, end, todo_bytes, sent, pages, zero, final))
         return tuple(passes)
 
     def spans(self) -> tuple[Span, ...]:
@@ -326,15 +319,18 @@ def _vm_spans(trace: Trace) -> Iterator[Span]:
 
 
 def _thread_spans(trace: Trace) -> Iterator[Span]:
-    """What the migration thread did: send (RAM), handlers (Tn+2), device (sections)."""
-    handlers_from: float | None = None
-    for event in trace.events:
-        if event.lane != "migration":
-            continue
-        if event.kind == "send":
-            what = "send" if event.name == "ram" else "device"
-            yield Span("thread", what, float(event.data.get("start_s", event.t_s)), event.t_s)
-        elif event.name == "migration_stop_vm" and event.kind == "call":
-            handlers_from = event.t_s
-        elif event.name == "migration_stop_vm" and event.kind == "return" and handlers_from is not None:
-            yield Span("thread", "handlers", handlers_from, event.t_s)
+    """What the migration thread did: send (RAM), handlers (from Tn+2 until the stop is done), device (sections)."""
+    for event in trace.select("send", lane="migration"):
+        what = "send" if event.name == "ram" else "device"
+        yield Span("thread", what, float(event.data.get("start_s", event.t_s)), event.t_s)
+    stop_s, done_s = trace.mark("Tn+2"), _stop_done_s(trace)
+    if stop_s is not None and done_s is not None:
+        yield Span("thread", "handlers", stop_s, done_s)
+
+
+def _stop_done_s(trace: Trace) -> float | None:
+    """When migration_stop_vm returned (7.2: vm_stop_force_state); without calls in the trace, the STOP event."""
+    for kind, name in (("return", "migration_stop_vm"), ("return", "vm_stop_force_state"), ("event", "STOP")):
+        for event in trace.select(kind, name, "migration"):
+            return event.t_s
+    return None

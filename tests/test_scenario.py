@@ -83,3 +83,33 @@ def test_any_value_is_taken_or_refused_with_our_error(values):
 def test_extreme_inputs_end(values):
     outcome = simulate(Scenario.from_dict(values)).outcome
     assert outcome.status in ("completed", "cancelled")
+
+
+@pytest.mark.parametrize("values", [
+    {"link_bytes_per_s": 1.0}, {"bandwidth_bytes_per_s": 4096.0}, {"give_up_s": 1000.0, "dirty_rate_bytes_per_s": 1e9},
+    {"link_bytes_per_s": 1.0, "its_command_period_s": 1e-6}, {"working_set_bytes": 4096, "dirty_rate_bytes_per_s": 1e14}])
+def test_the_slowest_scenarios_end_too(values):
+    trace = simulate(Scenario(**values))
+    assert trace.outcome.status in ("completed", "cancelled")
+    assert len(trace.passes()) <= trace.outcome.dirty_sync_count
+
+
+def test_costs_are_checked():
+    with pytest.raises(ScenarioError, match=r"costs.memory_bytes_per_s = 0: expected a number from 4096"):
+        Scenario.from_dict({"costs": {"memory_bytes_per_s": 0}})
+    with pytest.raises(ScenarioError, match="give_up_s = 1e"):
+        Scenario(give_up_s=1e6)
+
+
+def test_the_guests_commands_may_be_skipped_by_whole_turns():
+    """The driver's commands repeat: far later the ITS holds what it holds at the same place of the turn."""
+    from livemig.engine.devices import ItsModel
+    from livemig.engine.state import MigrationState
+
+    mapped = []
+    for steps in ([64 * 50 + 17], range(1, 64 * 3 + 18)):
+        model = ItsModel(MigrationState(Scenario(its_command_period_s=1.0)))
+        for t in steps:
+            model.guest_runs_until(t + 0.5)
+        mapped.append(model.source.mappings())
+    assert mapped[0] == mapped[1]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from livemig.engine.its_guest import ITT_BYTES, VCPUS, boot_commands, running_command
+from livemig.engine.its_guest import CYCLE, ITT_BYTES, VCPUS, boot_commands, running_command
 from livemig.engine.memory import RAM_BASE, GuestMemory
 from livemig.its.device import Its
 from livemig.its.errors import ItsError
@@ -90,6 +90,8 @@ class ItsModel:
         if not self._period_s:
             return
         due = int(guest_s / self._period_s)
+        if due - self.commands_done > 2 * CYCLE:  # what a whole turn leaves, the next one leaves again
+            self.commands_done += (due - self.commands_done) // CYCLE * CYCLE - CYCLE
         for k in range(self.commands_done, due):
             self.source.apply(running_command(k, self.devices))
         self.commands_done = max(self.commands_done, due)

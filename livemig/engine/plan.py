@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livemig.engine.main_thread import migration_cancel
 from livemig.engine.state import MigrationState
-from livemig.scenario import Action
+from livemig.scenario import LONGEST_RUN_S, Action
 
 __all__ = ["Plan", "give_up_after_s"]
 
@@ -74,8 +74,9 @@ class Plan:
 
 
 def give_up_after_s(s: MigrationState) -> float:
-    """The scenario's give-up time; by default a minute or ten bulk copies, whichever is longer."""
+    """The scenario's give-up time; by default ten bulk copies, but a minute at least and an hour at most."""
     if s.scenario.give_up_s is not None:
         return s.scenario.give_up_s
     speed = min(s.bandwidth_limit_bytes_per_s or float("inf"), s.channel.speed_bytes_per_s)
-    return max(60.0, _BULK_COPIES * s.scenario.ram_bytes / speed)
+    bulk_s = s.scenario.ram_bytes / speed
+    return min(max(60.0, min(_BULK_COPIES * bulk_s, 3600.0), 1.5 * bulk_s), LONGEST_RUN_S)
