@@ -24,7 +24,7 @@ from livemig.its.replay_kvm import KvmMachine
 from livemig.its.replay_qemu import QemuMachine
 from livemig.its.tables import save_pending_tables, save_tables
 
-__all__ = ["Bench", "Run", "command_forms", "command_rows"]
+__all__ = ["Bench", "Run", "command_rows"]
 
 MAX_COMMANDS = 1 << 14
 _READS = ("get_dirty_log", "get_regs")
@@ -34,14 +34,6 @@ _SAVE = {"save_tables": save_tables, "save_pending_tables": save_pending_tables}
 
 Row = Mapping[str, Any]
 """One command as an editor holds it: {"name": "MAPD", "fields": {"device_id": 8 or "0x8", ...}}."""
-
-
-def command_forms() -> dict[str, dict[str, Any]]:
-    """What an editor must know of each command: {"MAPD": {"purpose", "fields": [{name, letter, hi, lo, meaning}]}}."""
-    return {name: {"purpose": layout.source, "fields": [
-        {"name": one.name, "letter": one.letter, "hi": one.hi, "lo": one.lo, "shift": one.shift,
-         "meaning": one.meaning} for one in layout.fields if one.name != "opcode"]}
-        for name, layout in COMMANDS.items()}
 
 
 def command_rows(commands: Iterable[Command]) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from livemig.its.commands import COMMANDS
 from livemig.its.registers import REGISTER_LAYOUTS
 
 __all__ = [
-    "Layout", "Field", "DTE", "CTE", "ITE", "L1", "QEMU_DTE", "QEMU_CTE", "QEMU_ITE", "LPI_CONFIG", "LPI_PENDING", "LAYOUTS",
-    "COMMANDS", "REGISTER_LAYOUTS", "Words", "UNMAPPED_RDBASE", "DTE_NEXT_MAX", "ITE_NEXT_MAX", "L2_PAGE_BYTES",
-    "pending_bit"]
+    "Layout", "Field", "DTE", "CTE", "ITE", "L1", "QEMU_DTE", "QEMU_CTE", "QEMU_ITE", "LPI_CONFIG", "LPI_PENDING",
+    "LAYOUTS", "COMMANDS", "REGISTER_LAYOUTS", "Words", "UNMAPPED_RDBASE", "DTE_NEXT_MAX", "ITE_NEXT_MAX",
+    "L2_PAGE_BYTES", "pending_bit"]
 
 _DOC = "Linux Documentation/virt/kvm/devices/arm-vgic-its.rst"
 _SEEN = "recorded: data/its"
