@@ -5,6 +5,7 @@ Source: QEMU 10.0 migration/ram.c (RAM_SAVE_FLAG_*, ram_save_setup, save_page_he
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import SEEK_END
 from typing import BinaryIO
@@ -22,12 +23,27 @@ FLAG_ZERO, FLAG_MEM_SIZE, FLAG_PAGE, FLAG_EOS, FLAG_CONTINUE = 0x02, 0x04, 0x08,
 FLAG_XBZRLE, FLAG_MULTIFD_FLUSH = 0x40, 0x200
 MAX_BLOCKS = 4096
 _CHUNK_PAGES = 512
+_PAGE_BITS = 12
 _ZERO_RECORD_BYTES = 9
 _PAGE_RECORD_BYTES = 8 + PAGE_BYTES
-_PROBE_RECORDS = 16
+_FEW_RECORDS = 32
+_NOT_ZERO = "a page of equal bytes that are not zero; QEMU sends only zeroes"
 _HEADROOM_BYTES = 8 + 256 + PAGE_BYTES
 
 Addresses = npt.NDArray[np.int64]
+
+
+def _by_chunk(addresses: Addresses) -> Iterator[tuple[int, Addresses, slice | Addresses]]:
+    """(chunk number, indices in it, which of the addresses they are)."""
+    numbers = addresses >> _PAGE_BITS
+    chunks = numbers // _CHUNK_PAGES
+    first = int(chunks[0])
+    if first == int(chunks[-1]) and (len(chunks) == 1 or (chunks == first).all()):
+        yield first, numbers % _CHUNK_PAGES, slice(None)
+        return
+    for chunk in np.unique(chunks).tolist():
+        mine = np.flatnonzero(chunks == chunk)
+        yield chunk, numbers[mine] % _CHUNK_PAGES, mine
 
 
 class PageStore:
@@ -48,21 +64,20 @@ class PageStore:
             end = self._file.seek(0, SEEK_END)
             self._file.write(pages)
             offsets = end + PAGE_BYTES * np.arange(len(addresses), dtype=np.int64)
-        numbers = addresses // PAGE_BYTES
-        for chunk in np.unique(numbers // _CHUNK_PAGES):
-            mine = numbers // _CHUNK_PAGES == chunk
-            stored = self._chunks.setdefault(int(chunk), np.full(_CHUNK_PAGES, -1, np.int64))
-            stored[numbers[mine] % _CHUNK_PAGES] = offsets[mine]
+        for chunk, indices, mine in _by_chunk(addresses):
+            stored = self._chunks.get(chunk)
+            if stored is None:
+                stored = self._chunks[chunk] = np.full(_CHUNK_PAGES, -1, np.int64)
+            stored[indices] = offsets[mine]
 
     def clear(self, addresses: Addresses) -> None:
         """These pages are zero now."""
         if not self._chunks:
             return
-        numbers = addresses // PAGE_BYTES
-        for chunk in np.unique(numbers // _CHUNK_PAGES):
-            stored = self._chunks.get(int(chunk))
+        for chunk, indices, _ in _by_chunk(addresses):
+            stored = self._chunks.get(chunk)
             if stored is not None:
-                stored[numbers[numbers // _CHUNK_PAGES == chunk] % _CHUNK_PAGES] = -1
+                stored[indices] = -1
 
     def page(self, address: int) -> bytes:
         """Newest contents of the page at byte `address` of the block; zeroes if none was sent."""
@@ -139,7 +154,7 @@ class RamReader:
         if flags & FLAG_ZERO:
             fill = source.number(1, "a page of equal bytes")
             if fill:
-                raise DataError(f"a page of equal bytes {fill:#04x}; QEMU sends only zeroes", at)
+                raise DataError(_NOT_ZERO, at)
             block.zero_pages += 1
             if block.store is not None:
                 block.store.clear(where)
@@ -168,42 +183,69 @@ class RamReader:
         return self.current
 
     def _run(self, source: ByteSource, flags: int) -> None:
-        """As many records of the same kind as follow each other, at once. Reads the first even if it stands alone."""
+        """Records of the same kind that follow each other: a few one by one, more of them at once."""
         size = _ZERO_RECORD_BYTES if flags & FLAG_ZERO else _PAGE_RECORD_BYTES
         source.need(size, "a page record")
+        block = self._block_of(0, source.offset)
+        if self._few(source, block, flags, size) == _FEW_RECORDS:
+            self._many(source, block, flags, size)
+
+    def _few(self, source: ByteSource, block: RamBlock, flags: int, size: int) -> int:
+        """At most _FEW_RECORDS records, without numpy; returns how many there were."""
+        window, start, limit = source.window, source.at, block.size_bytes
+        at, last, addresses = start, min(len(window), start + _FEW_RECORDS * size) - size, []
+        while at <= last:
+            header = int.from_bytes(window[at:at + 8], "big")
+            if header & 0xFFF != flags:
+                break
+            if header >= limit:
+                self._block_of(header - flags, source.offset + at - start)
+            addresses.append(header - flags)
+            at += size
+        if flags & FLAG_ZERO:
+            fills = window[start + 8:at:size]
+            if any(fills):
+                raise DataError(_NOT_ZERO, source.offset + size * next(n for n, fill in enumerate(fills) if fill))
+        self._count(source, block, flags, np.array(addresses, np.int64) if block.store else None, len(addresses), size)
+        return len(addresses)
+
+    def _many(self, source: ByteSource, block: RamBlock, flags: int, size: int) -> None:
         count = self._run_length(source, flags, size)
         if (count + 1) * size > source.left and source.left < CHUNK_BYTES // 2:
             source.more(CHUNK_BYTES // 2)
             count = self._run_length(source, flags, size)
+        if not count:
+            return
         headers = np.ndarray((count,), ">u8", source.window, source.at, (size,))
         highest = int(headers.max())
-        if self.current is None or highest >= self.current.size_bytes:
+        if highest >= block.size_bytes:
             self._block_of(highest - flags, source.offset + int(headers.argmax()) * size)
-        block = self._block_of(0, source.offset)
         if flags & FLAG_ZERO:
-            self._zero_run(source, block, headers, flags)
+            fills = np.ndarray((count,), np.uint8, source.window, source.at + 8, (size,))
+            if fills.any():
+                raise DataError(_NOT_ZERO, source.offset + int(fills.argmax()) * size)
+        self._count(source, block, flags, headers.astype(np.int64) - flags if block.store else None, count, size)
+
+    def _count(self, source: ByteSource, block: RamBlock, flags: int, addresses: Addresses | None, count: int,
+               size: int) -> None:
+        """Count, and remember if contents are kept, `count` records at hand; then go on behind them."""
+        if flags & FLAG_ZERO:
+            block.zero_pages += count
+            if block.store is not None and addresses is not None:
+                block.store.clear(addresses)
         else:
             block.pages += count
-            if block.store is not None:
-                offsets = source.offset + 8 + size * np.arange(count, dtype=np.int64)
-                records = np.ndarray((count, PAGE_BYTES), np.uint8, source.window, source.at + 8, (size, 1))
-                block.store.put(headers.astype(np.int64) - flags, offsets,
-                                None if block.store.in_place else records.tobytes())
+            if block.store is not None and addresses is not None:
+                offsets = np.arange(count, dtype=np.int64) * size + (source.offset + 8)
+                pages = None if block.store.in_place else np.ndarray(
+                    (count, PAGE_BYTES), np.uint8, source.window, source.at + 8, (size, 1)).tobytes()
+                block.store.put(addresses, offsets, pages)
         source.at += count * size
-
-    def _zero_run(self, source: ByteSource, block: RamBlock, headers: npt.NDArray[np.uint64], flags: int) -> None:
-        fills = np.ndarray(headers.shape, np.uint8, source.window, source.at + 8, headers.strides)
-        if fills.any():
-            raise DataError("a page of equal bytes that are not zero; QEMU sends only zeroes",
-                            source.offset + int(fills.argmax()) * _ZERO_RECORD_BYTES)
-        block.zero_pages += len(headers)
-        if block.store is not None:
-            block.store.clear(headers.astype(np.int64) - flags)
 
     @staticmethod
     def _run_length(source: ByteSource, flags: int, size: int) -> int:
         """Number of whole records with these flags at hand; looks ahead in growing steps."""
-        most, count, step = source.left // size, 0, _PROBE_RECORDS
+        most, count, step = source.left // size, 0, 8 * _FEW_RECORDS
         while count < most:
             step = min(step, most - count)
             start = source.at + count * size
