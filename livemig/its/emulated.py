@@ -125,7 +125,12 @@ class EmulatedIts:
 
     def translate(self, device_id: int, event_id: int) -> str:
         """A write of `event_id` to GITS_TRANSLATER by `device_id`; returns "" or why nothing happened."""
-        return self._level(device_id, event_id, 1) if self.enabled else "GITS_CTLR.Enabled is 0"
+        if not self.enabled:
+            return "GITS_CTLR.Enabled is 0"
+        try:
+            return self._level(device_id, event_id, 1)
+        except MemoryFault as fault:
+            return fault.message
 
     def _mapd(self, fields: Mapping[str, int]) -> str:
         if fields["device_id"] >= self.devices.entries or fields["size"] > _SIZE_MAX:
@@ -179,7 +184,9 @@ class EmulatedIts:
 
     def _level(self, device_id: int, event_id: int, level: int) -> str:
         found = self._event(device_id, event_id)
-        cpu = self._cpu(found[1]["icid"]) if found else None
+        cpu = None
+        with suppress(MemoryFault):  # QEMU goes on if only the collection table cannot be read
+            cpu = self._cpu(found[1]["icid"]) if found else None
         if found is None or cpu is None:
             return "the event, or its collection, is not mapped"
         intid = found[1]["pintid"]
@@ -211,6 +218,12 @@ class EmulatedIts:
         if found is not None:
             self._write_event(found[0], fields["event_id"])
         return why_not
+
+    def _inv(self, fields: Mapping[str, int]) -> str:
+        """Changes nothing here, but reads the entries: it stalls where they cannot be read."""
+        found = self._event(fields["device_id"], fields["event_id"])
+        cpu = self._cpu(found[1]["icid"]) if found else None
+        return "" if cpu else "the event, or its collection, is not mapped"
 
     def _movi(self, fields: Mapping[str, int]) -> str:
         found = self._event(fields["device_id"], fields["event_id"])
@@ -249,5 +262,5 @@ class EmulatedIts:
 _HANDLERS: Mapping[str, Callable[[EmulatedIts, Mapping[str, int]], str]] = {
     "MAPD": EmulatedIts._mapd, "MAPC": EmulatedIts._mapc, "MAPTI": EmulatedIts._mapti, "MAPI": EmulatedIts._mapti,
     "MOVI": EmulatedIts._movi, "MOVALL": EmulatedIts._movall, "INT": EmulatedIts._int, "CLEAR": EmulatedIts._clear,
-    "DISCARD": EmulatedIts._discard, "INV": EmulatedIts._nothing, "INVALL": EmulatedIts._nothing,
+    "DISCARD": EmulatedIts._discard, "INV": EmulatedIts._inv, "INVALL": EmulatedIts._nothing,
     "SYNC": EmulatedIts._nothing}
