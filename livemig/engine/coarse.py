@@ -1,4 +1,4 @@
-"""Guests too large for the browser, computed with coarser pages: the same rules here and in draw/static/model_coarse.js.
+"""Guests too large for the browser, computed with coarser pages (draw/static/model_coarse.js has the same rules).
 
 A browser answers a slider within a frame only while a guest has about a million pages. Beyond that a few pages are
 taken together. What a page costs on the wire and how many bytes are gathered before a flush stay those of the small

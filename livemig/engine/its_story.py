@@ -57,11 +57,11 @@ class _Guest:
 def its_story(devices: int, events: int) -> dict[str, Any]:
     """What the browser shows of a guest with `devices` x `events` mappings; plain JSON, below 100 kB.
 
-    tables: the tables whose entries stay (offset in bytes from the ITS's area; ids of the entries; values: 16 hex digits
-    each, lowest byte first, at address 0; step: what an entry grows by for each 64 KiB of address). mappings: five
-    numbers each (DeviceID, EventID, LPI, ICID, VCPU). spare: the table whose entries come and go, with `states` (after
-    0, 1, .. commands; state k >= cycle is cycle + (k - cycle) % cycle): for each mapped event the index in the spare's
-    `mappings` and `values`. discards: the event whose entry command k zeroes in RAM, or -1. pending: LPIs, and
+    tables: the tables whose entries stay (offset in bytes from the ITS's area; ids of the entries; values: 16 hex
+    digits each, lowest byte first, at address 0; step: what an entry grows by for each 64 KiB of address). mappings:
+    five numbers each (DeviceID, EventID, LPI, ICID, VCPU). spare: the table whose entries come and go, with `states`
+    (after 0, 1, .. commands; state k >= cycle is cycle + (k - cycle) % cycle): for each mapped event the index in the
+    spare's `mappings` and `values`. discards: the event whose entry command k zeroes in RAM, or -1. pending: LPIs, and
     the offsets of the bytes that hold their bits. registers, load_order: what pre_save reads and post_load writes.
     """
     guest, higher = _Guest(devices, events), _Guest(devices, events, 1)

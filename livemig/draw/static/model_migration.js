@@ -1,0 +1,215 @@
+// The migration thread in QEMU's functions and QEMU's order (livemig/engine/migration.py, main_thread.py).
+
+import { MigrationError, passed, traced } from "./model_machine.js";
+import {
+  qemu_savevm_maybe_send_switchover_start, qemu_savevm_state_complete_precopy, qemu_savevm_state_iterate,
+  qemu_savevm_state_pending_estimate, qemu_savevm_state_pending_exact, qemu_savevm_state_setup, roundedEven,
+} from "./model_ram.js";
+import { migrate_set_state, runstate_set } from "./model_state.js";
+import { incoming, vm_start, vm_stop_force_state } from "./model_vmstop.js";
+
+const STOPPING = ["cancelling", "cancelled", "failed"];
+const ACTIVE = ["active", "device", "pre-switchover", ...STOPPING];
+
+const isStopping = (/** @type {any} */ s) => STOPPING.includes(s.status.here);
+
+// -- the main thread --------------------------------------------------------------------------------------------------
+const migrate_init = traced("migrate_init", (s) => migrate_set_state(s, "setup"));
+
+const migrate_prepare = traced("migrate_prepare", (s) => migrate_init(s));
+
+export const qmp_migrate = traced("qmp_migrate", (s) => migrate_prepare(s));
+
+const qemu_file_shutdown = traced("qemu_file_shutdown", (s) => {
+  s.out.error ||= "the migration was cancelled";
+});
+
+export const migration_cancel = traced("migration_cancel", (s) => {
+  migrate_set_state(s, "cancelling");
+  qemu_file_shutdown(s);
+});
+
+const migration_cleanup = traced("migration_cleanup", (s) => {
+  close_return_path_on_source(s);
+  if (s.status.here === "cancelling") migrate_set_state(s, "cancelled");
+});
+
+export const migration_cleanup_bh = traced("migration_cleanup_bh", (s) => migration_cleanup(s));
+
+// -- the thread's loop ------------------------------------------------------------------------------------------------
+const update_iteration_initial_status = traced("update_iteration_initial_status", (s) => {
+  s.windowStart = s.machine.t;
+  s.windowInitial = s.out.sent;
+});
+
+const qemu_savevm_wait_unplug = traced("qemu_savevm_wait_unplug", (s) => migrate_set_state(s, "active"));
+
+export const migration_thread = traced("migration_thread", (s) => {
+  update_iteration_initial_status(s);
+  passed(s, "qemu_savevm_state_header");
+  if (s.fields.return_path) {
+    passed(s, "qemu_savevm_send_open_return_path");
+    passed(s, "qemu_savevm_send_ping");
+  }
+  qemu_savevm_state_setup(s);
+  markPass(s);
+  qemu_savevm_wait_unplug(s);
+  s.setupS = s.machine.t;
+  while (ACTIVE.includes(s.status.here)) {
+    if (s.out.used <= s.windowLimit() && migration_iteration_run(s)) break;
+    if (migration_detect_error(s)) break;
+    migration_rate_limit(s);
+  }
+  migration_iteration_finish(s);
+});
+
+/** True when the loop is to end. */
+const migration_iteration_run = traced("migration_iteration_run", (s) => {
+  if (s.rules.has_can_switchover) passed(s, "migration_can_switchover");
+  let pending = qemu_savevm_state_pending_estimate(s);
+  if (pending < s.threshold) pending = qemu_savevm_state_pending_exact(s);
+  if (pending === 0 || pending < s.threshold) {
+    s.mark("Tn+1", "pending is below the threshold");
+    migration_completion(s);
+    return true;
+  }
+  markPass(s);
+  qemu_savevm_state_iterate(s);
+  return false;
+});
+
+/** @param {any} s */
+function markPass(s) {
+  const number = s.counters.syncs;
+  if (number <= s.markedPass) return;
+  s.markedPass = number;
+  s.mark(`T${number}`, `pass ${number}: ${number === 1 ? "everything is sent" : "what was dirtied meanwhile"}`);
+}
+
+const migrate_set_error = traced("migrate_set_error", (s, /** @type {string} */ text) => {
+  s.reason ||= text;
+});
+
+const migration_detect_error = traced("migration_detect_error", (s) => {
+  if (isStopping(s)) return true;
+  if (s.out.error === null) return false;
+  migrate_set_error(s, s.out.error);
+  migrate_set_state(s, "failed");
+  return true;
+});
+
+const migration_rate_limit = traced("migration_rate_limit", (s) => {
+  migration_update_counters(s);
+  if (s.out.used > s.windowLimit()) {
+    const end = s.windowStart + s.tables.clock.buffer_delay_s;
+    s.machine.advanceTo(Math.max(s.machine.t, end) + s.fields.costs.wakeup_s);
+  }
+});
+
+const migration_update_counters = traced("migration_update_counters", (s) => {
+  const spentMs = Math.trunc((s.machine.t - s.windowStart) * 1000 + 1e-6);
+  if (spentMs < s.tables.clock.buffer_delay_s * 1000) return;
+  const bandwidth = ((s.out.sent - s.windowInitial) / spentMs) * 1000;
+  s.threshold = s.fields.switchover_rule === "fixed"
+    ? s.fields.fixed_threshold_bytes
+    : Math.trunc((bandwidth / 1000) * roundedEven(s.downtimeLimitS * 1000));
+  s.machine.emit("threshold", "threshold", { size_bytes: s.threshold, bandwidth_bytes_per_s: bandwidth });
+  s.out.used = 0;
+  update_iteration_initial_status(s);
+});
+
+// -- the switchover ---------------------------------------------------------------------------------------------------
+const migration_completion = traced("migration_completion", (s) => {
+  try {
+    if (s.rules.completion_stops_vm) stopAndSend72(s);
+    else migration_completion_precopy(s);
+    close_return_path_on_source(s);
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    if (isStopping(s)) return;
+    migrate_set_error(s, error.message);
+    migrate_set_state(s, "failed");
+    return;
+  }
+  migration_completion_end(s);
+});
+
+/** @param {any} s */
+function stopAndSend72(s) {
+  beginDowntime(s);
+  vm_stop_force_state(s, "finish-migrate");
+  migration_maybe_pause(s);
+  s.plan.arm("stop-copy");
+  qemu_savevm_state_complete_precopy(s);
+}
+
+const migration_maybe_pause = traced("migration_maybe_pause", (s) => {
+  if (!s.fields.pause_before_switchover) return;
+  waitForContinue(s);
+  migrate_set_state(s, "device");
+});
+
+/** @param {any} s */
+function beginDowntime(s) {
+  s.mark("Tn+2", "the VM is stopped, the handlers run, the ITS tables are saved");
+  s.downtimeStart = s.machine.t;
+}
+
+/** @param {any} s */
+function waitForContinue(s) {
+  migrate_set_state(s, "pre-switchover");
+  s.plan.waitInPreSwitchover();
+  if (isStopping(s)) throw new MigrationError("cancelled in pre-switchover");
+}
+
+const migration_completion_precopy = traced("migration_completion_precopy", (s) => {
+  migration_stop_vm(s, "finish-migrate");
+  migration_switchover_start(s);
+  s.plan.arm("stop-copy");
+  qemu_savevm_state_complete_precopy(s);
+});
+
+const migration_downtime_start = traced("migration_downtime_start", (s) => beginDowntime(s));
+
+const migration_stop_vm = traced("migration_stop_vm", (s, /** @type {string} */ state) => {
+  migration_downtime_start(s);
+  passed(s, "global_state_store");
+  vm_stop_force_state(s, state);
+  s.machine.spend(0.4 * s.fields.costs.stop_s);
+});
+
+const migration_switchover_prepare = traced("migration_switchover_prepare", (s) => {
+  if (s.fields.pause_before_switchover) waitForContinue(s);
+  migrate_set_state(s, "device");
+});
+
+const migration_switchover_start = traced("migration_switchover_start", (s) => {
+  migration_switchover_prepare(s);
+  passed(s, "migration_block_inactivate");
+  passed(s, "precopy_notify_complete");
+  qemu_savevm_maybe_send_switchover_start(s);
+});
+
+const close_return_path_on_source = traced("close_return_path_on_source", (s) => {
+  if (s.fields.return_path && (s.status.here === "active" || s.status.here === "device")) incoming(s);
+});
+
+const migration_downtime_end = traced("migration_downtime_end", (s) => {
+  s.downtimeS = s.machine.t - s.downtimeStart;
+});
+
+const migration_completion_end = traced("migration_completion_end", (s) => {
+  migration_downtime_end(s);
+  s.totalS = s.machine.t;
+  migrate_set_state(s, "completed");
+  s.mark("Tn+4", "completed");
+});
+
+const migration_iteration_finish = traced("migration_iteration_finish", (s) => {
+  if (s.status.here === "completed") runstate_set(s, "postmigrate");
+  else {
+    passed(s, "migration_block_activate");
+    if (s.runstate.here === "finish-migrate") vm_start(s);
+  }
+  passed(s, "migration_bh_schedule");
+});

@@ -1,0 +1,77 @@
+// User commands and faults of the plan, and giving up (livemig/engine/plan.py).
+
+import { migration_cancel } from "./model_migration.js";
+
+const OVER = ["completed", "failed", "cancelled", "cancelling"];
+const PARAMETER = { set_downtime_limit: "downtime-limit", set_bandwidth: "max-bandwidth" };
+
+export class PlanOfRun {
+  /** @param {any} s */
+  constructor(s) {
+    this.s = s;
+    this.released = false;
+    this.gaveUp = false;
+  }
+
+  /** Actions at a time count from T0, the others from now on. @param {string} moment */
+  arm(moment) {
+    const base = moment === "time" ? 0 : this.s.machine.t;
+    for (const action of this.s.fields.plan) {
+      if (action.at === moment) this.s.machine.at(base + action.at_s, () => this.#act(action));
+    }
+  }
+
+  armGiveUp() {
+    this.s.machine.at(giveUpAfter(this.s), () => {
+      if (!["setup", "active", "pre-switchover"].includes(this.s.status.here)) return;
+      this.gaveUp = true;
+      this.#cancel();
+    });
+  }
+
+  /** @param {{do: string, value: number | null}} action */
+  #act(action) {
+    const { s } = this;
+    if (OVER.includes(s.status.here)) return;
+    if (action.do === "cancel") {
+      s.reason ||= "migrate_cancel";
+      this.#cancel();
+    } else if (action.do === "continue") {
+      s.machine.emit("command", "migrate-continue", { state: "pre-switchover" }, "user");
+      this.released = true;
+    } else if (action.do === "link_failure") {
+      s.out.error = "Unable to write to socket: Broken pipe";
+      s.machine.emit("fault", "link failure", { text: "the connection to the destination is gone" }, "dst");
+    } else this.#setParameter(action);
+  }
+
+  /** @param {any} action */
+  #setParameter(action) {
+    const { s } = this;
+    const name = PARAMETER[/** @type {keyof typeof PARAMETER} */ (action.do)];
+    s.machine.emit("command", "migrate-set-parameters", { [name]: action.value }, "user");
+    if (action.do === "set_downtime_limit") s.downtimeLimitS = action.value;
+    else s.bandwidthLimit = action.value || null;
+  }
+
+  #cancel() {
+    const { machine } = this.s;
+    machine.emit("command", "migrate_cancel", {}, "user");
+    machine.on("main", () => migration_cancel(this.s));
+    this.released = true;
+  }
+
+  /** From alarm to alarm until migrate-continue or a cancel. */
+  waitInPreSwitchover() {
+    this.arm("pre-switchover");
+    const { machine } = this.s;
+    while (!this.released && machine.alarms.length) machine.advanceTo(machine.alarms[0].due);
+  }
+}
+
+/** Seconds. @param {any} s @returns {number} */
+export function giveUpAfter(s) {
+  if (s.fields.give_up_s != null) return s.fields.give_up_s;
+  const speed = Math.min(s.bandwidthLimit || Infinity, s.out.speed);
+  return Math.max(60, (s.tables.clock.bulk_copies * s.fields.ram_bytes) / speed);
+}

@@ -1,0 +1,122 @@
+// Everything the model's functions share, as QEMU's MigrationState does (livemig/engine/state.py), and state changes.
+
+import { Gathered, Outgoing } from "./model_channel.js";
+import { GuestPages } from "./model_memory.js";
+import { Machine, called, traced } from "./model_machine.js";
+import { ItsPicked } from "./model_its.js";
+import { Writer } from "./model_workload.js";
+
+/** @typedef {import("./model_coarse.js").Fields} Fields */
+/** @typedef {Record<string, any>} ModelTables as livemig.engine.model_tables.model_tables returns them */
+/** @typedef {{rows: number, draws: number}} Limits */
+
+/** A state change that QEMU does not allow; the run ends there, and the trace's meta says so. */
+export class TransitionRefused extends Error {}
+
+export class ModelState {
+  /** @param {Fields} f @param {number} taken small pages in one page @param {ModelTables} tables @param {Limits} limits */
+  constructor(f, taken, tables, limits) {
+    this.fields = f;
+    this.tables = tables;
+    const rules = tables.rules[f.qemu_version];
+    this.rules = { ...rules, flush_pages: Math.max(1, Math.floor(rules.flush_pages / taken)) };
+    this.machine = new Machine(limits.rows);
+    this.memory = new GuestPages(f, new Writer(f, tables.draws, limits.draws));
+    this.out = new Outgoing(f, tables.wire, taken);
+    this.bandwidthLimit = f.bandwidth_bytes_per_s;
+    this.downtimeLimitS = f.downtime_limit_s;
+    this.threshold = f.switchover_rule === "fixed" ? f.fixed_threshold_bytes : 0;
+    this.status = { here: "none", there: "active" };
+    this.runstate = { here: "running", there: "inmigrate" };
+    this.counters = { normal: 0, duplicate: 0, downtimeBytes: 0, deviceBytes: 0, syncs: 0 };
+    this.windowStart = 0;
+    this.windowInitial = 0;
+    /** @type {number | null} */
+    this.downtimeStart = null;
+    /** @type {number | null} */
+    this.downtimeS = null;
+    /** @type {number | null} */
+    this.totalS = null;
+    /** @type {number | null} */
+    this.setupS = null;
+    this.ratesStart = 0;
+    /** @type {number | null} */
+    this.pausedAt = null;
+    this.pausedTotal = 0;
+    this.reason = "";
+    this.markedPass = 0;
+    this.destinationRuns = false;
+    /** @type {number[] | null} */
+    this.differentPages = null;
+    /** @type {any} */
+    this.plan = null;
+    this.its = f.its_devices && f.accelerator === "kvm" ? new ItsPicked(this, tables.its) : null;
+  }
+
+  /** Seconds in which the vCPUs ran. @returns {number} */
+  guestS() {
+    return (this.pausedAt ?? this.machine.t) - this.pausedTotal;
+  }
+
+  guestRuns() {
+    const guestS = this.guestS();
+    this.its?.guestRunsUntil(guestS);
+    this.memory.guestRunsUntil(guestS);
+  }
+
+  pauseGuest() {
+    if (this.pausedAt !== null) return;
+    this.guestRuns();
+    this.pausedAt = this.machine.t;
+  }
+
+  resumeGuest() {
+    if (this.pausedAt === null) return;
+    this.pausedTotal += this.machine.t - this.pausedAt;
+    this.pausedAt = null;
+  }
+
+  /** @returns {number} bytes the bitmap still holds */
+  pendingBytes() {
+    return this.memory.pending * this.fields.page_bytes;
+  }
+
+  /** @returns {number} bytes a window may send */
+  windowLimit() {
+    return this.bandwidthLimit == null ? Infinity : Math.floor(Math.trunc(this.bandwidthLimit) / 10);
+  }
+
+  /** One call of ram_save_iterate. @returns {Gathered} */
+  gathered() {
+    return new Gathered(this.out, this.rules.flush_pages, this.windowLimit() - this.out.used, this.tables.clock);
+  }
+
+  /** @param {"status" | "runstate"} what @param {string} next */
+  change(what, next) {
+    const side = this.machine.lane === "dst" ? "there" : "here";
+    const old = this[what][side];
+    const allowed = this.tables.transitions[what][old] ?? [];
+    if (!allowed.includes(next)) {
+      throw new TransitionRefused(`${old} -> ${next} is not allowed; from ${old} one may go to ${allowed.join(", ") || "nowhere"}`);
+    }
+    this[what][side] = next;
+    this.machine.emit("state", what, { old, new: next });
+  }
+
+  /** @param {string} label @param {string} text */
+  mark(label, text) {
+    this.machine.emit("mark", label, { text });
+  }
+
+  /** @param {string} name of a QMP event @param {Record<string, any>} [data] */
+  event(name, data = {}) {
+    this.machine.emit("event", name, data);
+  }
+}
+
+export const migrate_set_state = traced("migrate_set_state", (s, /** @type {string} */ next) => {
+  s.change("status", next);
+  called(s, "migrate_generate_event", {}, () => s.event("MIGRATION", { status: next }));
+});
+
+export const runstate_set = traced("runstate_set", (s, /** @type {string} */ next) => s.change("runstate", next));
