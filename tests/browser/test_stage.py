@@ -285,3 +285,49 @@ def test_a_slider_sends_the_newest_value_only(stage_window: Page) -> None:
     assert sent[1]["inputs"] == {"dirty_rate_bytes_per_s": pytest.approx(shown * MIB)}
 
 
+
+
+def test_a_slider_that_is_held_is_not_written(stage_window: Page) -> None:
+    show(stage_window, Stage(simulate=compute, scenario=Scenario()))
+    slider = stage_window.get_by_label("Dirty rate", exact=True)
+    box = slider.bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 2
+    stage_window.mouse.move(box["x"] + 0.5 * box["width"], y)
+    stage_window.mouse.down()
+    stage_window.mouse.move(box["x"] + 0.8 * box["width"], y)
+    held = slider.input_value()
+    for sent in stage_window.evaluate("window.sent"):  # the kernel answers with another value while the mouse is down
+        stage_window.evaluate(f"model.set('_status', {{reply: {json.dumps(sent['id'])}, error: ''}})")
+    stage_window.evaluate("model.set('dirty_rate_bytes_per_s', 1048576)")
+    assert slider.input_value() == held
+    assert stage_window.get_by_label("Dirty rate, MiB/s").input_value() == "1"
+    stage_window.mouse.up()
+    assert slider.input_value() != held  # released, it shows the trait again
+
+
+@pytest.mark.parametrize("width", [700, 1200, 1900])
+def test_panels_can_be_hidden(stage_window: Page, width: int) -> None:
+    """What is left keeps inside the stage and takes the room."""
+    stage_window.set_viewport_size({"width": width, "height": 1000})
+    show(stage_window, Stage(simulate=compute, scenario=Scenario()))
+    part(stage_window, "panels").locator("..").locator("summary").click()
+    for hidden in (["seq"], ["seq", "its"], ["its"], ["its", "ctl"], ["ctl"], ["ctl", "seq"], []):
+        for name in ("ctl", "seq", "its"):
+            part(stage_window, "panels").locator(f"[value={name}]").set_checked(name not in hidden)
+        edges = stage_window.evaluate("""() => [...document.querySelectorAll('.lm-p')].filter(e => e.offsetParent)
+            .map(e => e.getBoundingClientRect()).map(r => [r.left, r.right, r.width])""")
+        assert len(edges) == 4 - len(hidden)
+        assert min(left for left, _, _ in edges) == pytest.approx(16, abs=1)
+        assert max(right for _, right, _ in edges) == pytest.approx(width - 16, abs=1)
+        assert all(size > 200 for _, _, size in edges)
+        assert stage_window.evaluate(OVERLAPS) == []
+
+
+def test_help_opens_and_closes_by_key(stage_window: Page) -> None:
+    show(stage_window, Stage(simulate(Scenario())))
+    part(stage_window, "play").focus()
+    stage_window.keyboard.press("?")
+    assert part(stage_window, "help").is_visible()
+    stage_window.keyboard.press("Escape")
+    assert part(stage_window, "help").is_hidden()

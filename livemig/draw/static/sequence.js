@@ -94,7 +94,7 @@ export function sequenceSvg(run, i, style) {
 function lifelinePlaces(/** @type {Style} */ { q, width, measure }, /** @type {number} */ gutter) {
   const its = width - 27 * q;
   const thread = gutter + Math.max(102 * q, (width - gutter) * 0.185);
-  const room = measure("vm_change_state_handler()", 12 * q, 650) + 42 * q;
+  const room = measure("vm_change_state_handler()", 12 * q) + 32 * q;
   return [gutter + 4 * q, thread, Math.max(thread + 110 * q, Math.min(gutter + (width - gutter) * 0.588, its - room)), its];
 }
 

@@ -89,6 +89,7 @@ class View {
     on("change:cursor_s", () => this.cursorFromModel());
     for (const c of this.controls) on(`change:${c.name}`, () => this.showInputs());
     el.controls?.addEventListener("input", (e) => this.inputMoved(e.target));
+    el.controls?.addEventListener("change", () => this.letGo());
     el.play.onclick = () => (this.playing ? this.stop() : this.play());
     el.previous.onclick = () => this.go(toStep(this.run, this.cursor.i - 1));
     el.next.onclick = () => this.go(toStep(this.run, this.cursor.i + 1));
@@ -143,6 +144,12 @@ class View {
     this.mailbox.post({ [control.name]: value });
   }
 
+  /** Only now may the element be written: writing a range that is dragged, or a number half typed, breaks it. */
+  letGo() {
+    this.held = null;
+    this.showInputs();
+  }
+
   showInputs() {
     if (!this.el.controls) return;
     showValues(this.el.controls, this.controls, { ...this.inputs(), ...this.wanted }, this.held ?? null);
@@ -151,7 +158,7 @@ class View {
   showStatus() {
     const { reply, error } = this.model.get("_status");
     if (reply) this.mailbox.answered(reply);
-    if (!this.mailbox.flying) [this.wanted, this.held] = [undefined, undefined];
+    if (!this.mailbox.flying) this.wanted = undefined;
     this.el.error.hidden = !error;
     this.el.error.textContent = error ? `${error}. The picture is still the last run.` : "";
     this.showInputs();

@@ -186,6 +186,7 @@ function curveLabels({ run, axis, rows, size, q, style }) {
   const curve = clipped(run.pending, region).map(([px, v]) => [px, rows.y(v)]);
   /** @type {number[][]} boxes in use: left, top, right, bottom */
   const used = [];
+  const limit = clipped(stairs(run.threshold, run.end), region).map(([px, v]) => [px, rows.y(v)]);
   const place = (/** @type {string[]} */ variants, /** @type {number[]} */ wanted, /** @type {string} */ look, /** @type {number} */ weight) => {
     const spots = variants.flatMap((words) => {
       const w = style.measure(words, size, weight);
@@ -193,7 +194,7 @@ function curveLabels({ run, axis, rows, size, q, style }) {
       return columns.flatMap((x) => wanted.map((y) => ({ words, x, y, box: [x, y - 10.5 * q, x + w, y + 3 * q] })));
     });
     const inside = spots.filter(({ x, y, box }) => x >= axis.left + 8 * q && y > rows.top && y < rows.zero && used.every((u) => !meet(u, box)));
-    const spot = inside.find(({ box }) => !crosses(curve, box)) ?? inside[0];
+    const spot = inside.find(({ box }) => !crosses(curve, box) && !crosses(limit, box)) ?? inside[0];
     if (!spot) return "";
     used.push(spot.box);
     return text(spot.x, spot.y, spot.words, "start", `font-size="${size}" font-weight="${weight}" class="halo ${look}"`);
