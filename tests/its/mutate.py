@@ -3,9 +3,9 @@
     python tests/its/mutate.py fields            every field of every layout: moved, cut at either end, other shift
     python tests/its/mutate.py rules [MODULE..]  comparisons, conditions, constants, operators and calls in the code
 
-Only recorded answers count as oracles here: the golden KVM cases on three kernels, the emulated ITS's cases, the dumps
-of the recorded migrations, the streams. Prints each mutant that no oracle noticed, and how many were tried and caught.
-Each mutant runs in a child process of its own.
+First come the recorded answers: the golden KVM cases on three kernels, the emulated ITS's cases, dumps of the recorded
+migrations, a stream. A mutant that none of them notices goes to the rule tests (RULE_TESTS). Prints each one that
+survives both, and how many were tried and caught. Each mutant runs in a child process of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,32 +31,46 @@ PACKAGE = ROOT / "livemig" / "its"
 RULE_MODULES = ("processing", "tables", "restore", "device", "places", "state", "vgic", "registers", "migration",
                 "layout", "emulated", "profile")
 CHILD_LIMIT_S = 60
+RULE_TESTS = ("test_layout.py", "test_rules.py", "test_golden_qemu.py", "test_migration.py", "test_commands.py")
 FAST_CASES = ("restore-base", "fuzz-commands-00", "fuzz-restore-00", "dirty-log-commands", "pending-basic",
               "indirect-two-l2", "queue-wrap", "baser-pagesize-4k")
 
 
+@cache
+def recorded(pattern: str) -> list[Any]:
+    """Parsed files; read once, before any child is forked."""
+    return [json.loads(path.read_bytes()) for path in sorted(DATA.glob(pattern))]
+
+
 def oracles() -> Iterator[bool]:
-    """True for each oracle that agrees with the recordings."""
+    """True for each oracle that agrees with the recordings; the quickest and the sharpest come first."""
     from livemig.its import guest_log, replay, stream
 
-    cases = [replay.load_case(DATA / "its" / f"{name}.json") for name in FAST_CASES]
-    yield all(replay.replay_case(case).first_difference is None for case in cases)
-    for folder, kernels in (("its-qemu-tcg", ("6.12",)), ("its-linux-guest", ("6.12",)),
-                            ("its", ("6.12", "6.1", "7.2"))):
-        for kernel in kernels:
-            result = replay.replay_dir(DATA / folder, kernel)
-            yield result["equal"] == result["of"]
-    for name in ("k10-stale-itt", "k06-stop-cont", "k12-linux-7.2-ring"):
-        recording = json.loads((DATA / "recordings" / f"{name}.json").read_bytes())
+    cases = recorded("its/*.json")
+    for case in sorted(cases, key=lambda case: case["name"] not in FAST_CASES):
+        yield replay.replay_case(case).first_difference is None
+    for case in cases:
+        if case["differs"] or case["crashed"]:
+            yield all(replay.replay_case(case, kernel).first_difference is None for kernel in ("6.1", "7.2"))
+    for case in recorded("its-qemu-tcg/*.json") + recorded("its-linux-guest/*.json"):
+        yield replay.replay_case(case).first_difference is None
+    for recording in recorded("recordings/k[01][026]*.json"):
         yield all(result.first_difference is None for result in guest_log.replay_recording(recording))
-    golden = json.loads((DATA / "stream" / "stream-6.12.json").read_bytes())["streams"]["A.mig"]
+    golden = recorded("stream/stream-6.12.json")[0]["streams"]["A.mig"]
     found = stream.its(DATA / "stream" / golden["file"])
     yield not found["problems"] and found["pending"] == {"0": [65535], "1": [8193, 8200]}
     yield found["registers"]["GITS_BASER1"] == golden["arm_gicv3_its"]["fields"]["baser"][1]
     yield found["queue_replay_equal"] is True and len(found["mappings"]) == 7
 
 
-def noticed(mutate: Callable[[], None]) -> bool:
+def rule_tests() -> Iterator[bool]:
+    import pytest
+
+    arguments = ["-q", "-x", "-p", "no:cacheprovider", *(str(ROOT / "tests" / "its" / name) for name in RULE_TESTS)]
+    yield pytest.main(arguments) == 0
+
+
+def noticed(mutate: Callable[[], None], oracles: Callable[[], Iterator[bool]]) -> bool:
     """Whether an oracle fails, or anything raises, after `mutate` in a child process."""
     child = os.fork()
     if child == 0:
@@ -67,6 +83,29 @@ def noticed(mutate: Callable[[], None]) -> bool:
             survived = False
         os._exit(0 if survived else 1)
     return os.waitpid(child, 0)[1] != 0
+
+
+@dataclass
+class Tally:
+    """Mutants tried; caught by recorded answers; by rule tests."""
+
+    tried: int = 0
+    by_recordings: int = 0
+    by_rule_tests: int = 0
+
+    def judge(self, name: str, mutate: Callable[[], None]) -> None:
+        self.tried += 1
+        if noticed(mutate, oracles):
+            self.by_recordings += 1
+        elif noticed(mutate, rule_tests):
+            self.by_rule_tests += 1
+        else:
+            print("survived", name, flush=True)
+
+    def __str__(self) -> str:
+        caught = self.by_recordings + self.by_rule_tests
+        return (f"{self.tried} mutants, {caught} caught ({self.by_recordings} by recordings, {self.by_rule_tests} by rule "
+                f"tests), {self.tried - caught} survived")
 
 
 # -- fields
@@ -103,14 +142,10 @@ def change_fields(layout: Any, changes: dict[str, dict[str, int]]) -> None:
     layout.__dict__.pop("reserved_mask", None)
 
 
-def run_fields() -> tuple[int, list[str]]:
-    tried, survivors = 0, []
+def run_fields(tally: Tally) -> None:
     for name, layout in all_layouts():
         for text, changes in field_mutants(layout.fields):
-            tried += 1
-            if not noticed(lambda layout=layout, changes=changes: change_fields(layout, changes)):
-                survivors.append(f"{name}: {text}")
-    return tried, survivors
+            tally.judge(f"{name}: {text}", lambda layout=layout, changes=changes: change_fields(layout, changes))
 
 
 # -- rules
@@ -191,8 +226,7 @@ def load_mutated(module: str, tree: ast.Module) -> None:
     importlib.import_module("livemig.its")
 
 
-def run_rules(modules: tuple[str, ...]) -> tuple[int, list[str]]:
-    tried, survivors = 0, []
+def run_rules(tally: Tally, modules: tuple[str, ...]) -> None:
     for module in modules:
         source = (PACKAGE / f"{module}.py").read_text()
         count = sum(len(list(mutations(node))) for node in rule_nodes(ast.parse(source)))
@@ -205,22 +239,20 @@ def run_rules(modules: tuple[str, ...]) -> tuple[int, list[str]]:
                 action()
                 load_mutated(module, tree)
 
-            tried += 1
-            if not noticed(mutate):
-                survivors.append(f"{module}.py:{line}: {text}")
-                print("survived", survivors[-1], flush=True)
-        print(f"{module}: {tried} tried so far, {len(survivors)} survived", flush=True)
-    return tried, survivors
+            tally.judge(f"{module}.py:{line}: {text}", mutate)
+        print(f"{module} done: {tally}", flush=True)
 
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
     assert all(oracles()), "the unchanged code must agree with every oracle"
     what = sys.argv[1]
-    tried, survivors = run_fields() if what == "fields" else run_rules(tuple(sys.argv[2:]) or RULE_MODULES)
+    tally = Tally()
     if what == "fields":
-        print("\n".join(f"survived {one}" for one in survivors))
-    print(f"{what}: {tried} mutants, {tried - len(survivors)} caught, {len(survivors)} survived")
+        run_fields(tally)
+    else:
+        run_rules(tally, tuple(sys.argv[2:]) or RULE_MODULES)
+    print(f"{what}: {tally}")
 
 
 if __name__ == "__main__":

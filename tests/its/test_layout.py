@@ -10,9 +10,11 @@ from livemig.its.commands import COMMANDS
 from livemig.its.errors import ItsError
 from livemig.its.layout import CTE, DTE, ITE, L1, LPI_CONFIG, QEMU_CTE, QEMU_DTE, QEMU_ITE, pending_bit
 from livemig.its.registers import REGISTER_LAYOUTS
+from livemig.its.stream_its import SECTION
+from tests.its.documented import all_documented
 
 ALL = [DTE, ITE, CTE, L1, LPI_CONFIG, QEMU_DTE, QEMU_CTE, QEMU_ITE, *COMMANDS.values(),
-       *dict.fromkeys(REGISTER_LAYOUTS.values())]
+       *{layout.name: layout for layout in REGISTER_LAYOUTS.values()}.values()]
 
 WRITTEN = [  # bytes out of data/its and data/its-qemu-tcg, with the commands that led to them
     (DTE, "0400200800000680", {"valid": 1, "next": 3, "itt_address": 0x41000000, "size": 4}),
@@ -31,6 +33,14 @@ WRITTEN = [  # bytes out of data/its and data/its-qemu-tcg, with the commands th
 def test_written_bytes(layout: Layout, text: str, fields: dict[str, int]) -> None:
     assert layout.decode(bytes.fromhex(text)) == fields
     assert layout.pack(**fields).hex() == text
+
+
+def test_fields_lie_where_the_documents_say() -> None:
+    """Every field's place, width and dropped bits, against lists typed from the documents."""
+    documented = all_documented()
+    ours = {layout.name: {field.name: (field.hi, field.lo, field.shift) for field in layout.fields}
+            for layout in (*ALL, SECTION)}
+    assert ours == documented
 
 
 def test_error_text_says_what_does_not_fit() -> None:
