@@ -104,8 +104,8 @@ class Tally:
 
     def __str__(self) -> str:
         caught = self.by_recordings + self.by_rule_tests
-        return (f"{self.tried} mutants, {caught} caught ({self.by_recordings} by recordings, {self.by_rule_tests} by rule "
-                f"tests), {self.tried - caught} survived")
+        return (f"{self.tried} mutants, {caught} caught ({self.by_recordings} by recordings, {self.by_rule_tests} by "
+                f"rule tests), {self.tried - caught} survived")
 
 
 # -- fields
