@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,7 +168,10 @@ class Trace:
     @cached_property
     def outcome(self) -> Outcome:
         """Final status, times, bytes and pages as QEMU's query-migrate would report them."""
-        return Outcome(**self.meta.get("outcome", {"status": "unknown"}))
+        try:
+            return Outcome(**self.meta.get("outcome", {"status": "unknown"}))
+        except TypeError as error:
+            raise TraceError(f"meta.outcome is not an outcome: {error}") from error
 
     def select(self, kind: str | None = None, name: str | None = None, lane: str | None = None) -> Iterator[Event]:
         """The events of one kind, name and lane, in order; None means any."""
@@ -203,11 +206,11 @@ class Trace:
             if not decides or sync is syncs[0]:
                 starts.append((sync, final))
         sends = list(self.select("send", "ram", "migration"))
-        send_starts = [float(e.data.get("start_s", e.t_s)) for e in sends]
+        send_ends = [e.t_s for e in sends]  # a slice ends before the next sync; a recorded one may begin before its own
         bounds = [float(s.data.get("start_s", s.t_s)) for s, _ in starts] + [float("inf")]
         passes = []
         for (sync, final), begin, following in zip(starts, bounds, bounds[1:], strict=False):
-            mine = sends[bisect_left(send_starts, begin) : bisect_left(send_starts, following)]
+            mine = sends[bisect_right(send_ends, begin) : bisect_right(send_ends, following)]
             end = min(following, self.end_s)
             if not final and decided_s is not None and begin <= decided_s < end:
                 end = decided_s
@@ -261,13 +264,16 @@ class Trace:
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, dict) else type(data).__name__
             raise TraceError(f"{where}: schema is {found!r}, expected {SCHEMA!r}")
-        if tuple(data.get("columns", ())) != COLUMNS:
+        if data.get("columns") != list(COLUMNS):
             raise TraceError(f"{where}: columns are {data.get('columns')!r}, expected {list(COLUMNS)!r}")
+        for key, kind in (("meta", dict), ("events", list)):
+            if not isinstance(data.get(key), kind):
+                raise TraceError(f"{where}: {key} is {type(data.get(key)).__name__}, expected {kind.__name__}")
         events = []
-        for i, row in enumerate(data.get("events", [])):
+        for i, row in enumerate(data["events"]):
             try:
                 event = Event(float(row[0]), str(row[1]), str(row[2]), str(row[3]), int(row[4]), dict(row[5]))
-            except (TypeError, ValueError, IndexError) as error:
+            except (TypeError, ValueError, LookupError, OverflowError) as error:
                 raise TraceError(f"{where}: event {i} is not [t_s, kind, lane, name, depth, data]: {error}") from error
             if event.kind not in KINDS:
                 raise TraceError(f"{where}: event {i} has kind {event.kind!r}, expected one of {', '.join(KINDS)}")
@@ -331,6 +337,7 @@ def _thread_spans(trace: Trace) -> Iterator[Span]:
 def _stop_done_s(trace: Trace) -> float | None:
     """When migration_stop_vm returned (7.2: vm_stop_force_state); without calls in the trace, the STOP event."""
     for kind, name in (("return", "migration_stop_vm"), ("return", "vm_stop_force_state"), ("event", "STOP")):
-        for event in trace.select(kind, name, "migration"):
-            return event.t_s
+        for event in trace.select(kind, name):
+            if event.lane != "dst":
+                return event.t_s
     return None
