@@ -252,3 +252,105 @@ def test_running_vcpu_blocks_everything() -> None:
 
 def test_unknown_commands_say_so() -> None:
     assert machine().apply(decode_command(bytes([0x42]) + bytes(31))) == "no command has opcode 0x42"
+
+
+def test_redistributor_registers_read_back_as_kvm_keeps_them() -> None:
+    """vgic_sanitise_propbaser, _pendbaser; the guest of data/stream wrote 0x4106000f and 0x41070000."""
+    ram = RamSlots()
+    ram.add(0, 0x40000000, 0x2000000)
+    vgic = Its.create(ram, (0, 1)).vgic
+    first, second = vgic.vcpus
+    assert vgic.read_redistributor(first) == {"GICR_PROPBASER": 0x580, "GICR_PENDBASER": 0, "GICR_CTLR": 6}
+    vgic.write_redistributor(first, "GICR_PROPBASER", 0x4106000F)
+    vgic.write_redistributor(first, "GICR_PENDBASER", 0x41070000)
+    vgic.write_redistributor(first, "GICR_CTLR", 1)
+    assert vgic.read_redistributor(first) == {
+        "GICR_PROPBASER": 0x4106018F, "GICR_PENDBASER": 0x41070180, "GICR_CTLR": 7}
+    assert vgic.read_redistributor(second)["GICR_CTLR"] == 6
+    vgic.write_redistributor(first, "GICR_PROPBASER", 0)
+    assert vgic.propbaser == 0x4106018F, "fixed for a VCPU whose LPIs are enabled"
+    for value, kept in ((0xFFFF_FFFF_FFFF_FFFF, 0x000F_FFFF_FFFF_FF9F), (0x0100_0000_0000_0900, 0x0100_0000_0000_0500),
+                        (0x0200_0000_0000_0480, 0x0000_0000_0000_0580)):
+        vgic.write_redistributor(second, "GICR_PROPBASER", value)
+        assert vgic.propbaser == kept
+    vgic.write_redistributor(second, "GICR_PENDBASER", 0xFFFF_FFFF_FFFF_FFFF)
+    assert second.pendbaser == 0x400F_FFFF_FFFF_0F80
+    assert vgic.read_redistributor(second)["GICR_PENDBASER"] == 0x000F_FFFF_FFFF_0F80
+
+
+def test_lpi_numbers_that_fit() -> None:
+    """max_lpis_propbaser: GICR_PROPBASER.IDbits + 1 bits, at most 16."""
+    for id_bits, limit in ((13, 1 << 14), (15, 1 << 16), (20, 1 << 16), (0, 2)):
+        assert machine(propbaser=0x40400000 | id_bits).vgic.lpi_limit == limit
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.2"])
+def test_lpis_follow_movall_movi_and_leave_with_their_events(kernel: str) -> None:
+    """However LPIs were moved together, each goes on its own afterwards."""
+    its = mapped(kernel)
+    for event_id in (1, 2, 3):
+        do(its, "MAPTI", device_id=1, event_id=event_id, pintid=8192 + event_id, icid=event_id // 3)
+    for event_id in range(4):
+        do(its, "INT", device_id=1, event_id=event_id)
+    assert its.vgic.pending_lpis() == {0: (8192, 8193, 8194), 1: (8195,)}
+    do(its, "MOVALL", rdbase=0, rdbase2=1)
+    assert its.vgic.pending_lpis() == {1: (8192, 8193, 8194, 8195)}
+    do(its, "MOVI", device_id=1, event_id=1, icid=0)
+    assert its.vgic.pending_lpis() == {0: (8193,), 1: (8192, 8194, 8195)}
+    do(its, "DISCARD", device_id=1, event_id=0)
+    assert its.vgic.pending_lpis() == {0: (8193,), 1: (8194, 8195)}
+    do(its, "MOVALL", rdbase=1, rdbase2=0)
+    do(its, "DISCARD", device_id=1, event_id=3)
+    assert its.vgic.pending_lpis() == {0: (8193, 8194)}
+    assert sorted(its.vgic.lpis) == [8193, 8194]
+    do(its, "MAPD", device_id=1)
+    assert (its.vgic.lpis, its.vgic.pending_lpis(), its.mappings()) == ({}, {}, ())
+
+
+def test_an_lpi_that_two_events_share_lives_until_the_second_goes() -> None:
+    """vgic_add_lpi, vgic_put_irq: one structure, counted; its target stays that of the first mapping."""
+    its = mapped()
+    do(its, "MAPTI", device_id=1, event_id=1, pintid=8192, icid=1)
+    do(its, "INT", device_id=1, event_id=1)
+    assert its.vgic.pending_lpis() == {0: (8192,)}
+    do(its, "DISCARD", device_id=1, event_id=0)
+    assert its.vgic.pending_lpis() == {0: (8192,)}
+    do(its, "DISCARD", device_id=1, event_id=1)
+    assert its.vgic.lpis == {}
+
+
+def test_save_pending_walks_lpis_as_the_kernel_does() -> None:
+    """6.12 walks by number, 6.1 in mapping order; seen where a table that is not RAM stops the walk."""
+    for kernel, written in (("6.12", b"\x01"), ("6.1", b"\x00")):
+        ram = RamSlots()
+        ram.add(0, 0x40000000, 0x2000000)
+        its = Its.create(ram, (0, 1), kernel, PROPBASER, (0x40500000, 0x40510000))
+        for register, value in (("GITS_BASER0", 0xB800000040100600), ("GITS_BASER1", 0xB800000040200600),
+                                ("GITS_CBASER", 0xB80000004030040F), ("GITS_CTLR", 1)):
+            its.write_register(register, value)
+        for icid in (0, 1):
+            do(its, "MAPC", icid=icid, rdbase=icid, valid=1)
+        do(its, "MAPD", device_id=1, size=4, itt_address=ITT, valid=1)
+        do(its, "MAPTI", device_id=1, event_id=0, pintid=9000, icid=1)
+        do(its, "MAPTI", device_id=1, event_id=1, pintid=8192, icid=0)
+        for event_id in (0, 1):
+            do(its, "INT", device_id=1, event_id=event_id)
+        its.vgic.vcpus[1].pendbaser = 0x10000000
+        with pytest.raises(ItsError, match="EFAULT"):
+            save_pending_tables(its)
+        assert ram.peek(0x40500400, 1) == written
+
+
+def test_two_devices_of_one_id_swap_at_each_save() -> None:
+    """list_sort of equal ids (recorded: restore-twice-devices-only): the last one written is what RAM shows."""
+    ram = RamSlots()
+    ram.add(0, 0x40000000, 0x2000000)
+    its = Its.create(ram, (0,), "6.12", PROPBASER, (0x40500000,))
+    its.write_register("GITS_BASER0", 0xB800000040100600)
+    for itt_address in (ITT, ITT + 0x1000):
+        ram.poke(0x40100008, DTE.pack(valid=1, itt_address=itt_address, size=4))
+        restore_tables(its)
+    for expected in (ITT, ITT + 0x1000, ITT):
+        save_tables(its)
+        entry = DTE.decode(ram.peek(0x40100008, 8))
+        assert (entry["itt_address"], entry["next"]) == (expected, 0)
