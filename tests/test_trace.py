@@ -89,7 +89,8 @@ def test_series_and_frame():
     ("", "not a complete JSON file"), ("{", "not a complete JSON file"), ("[]", "schema is 'list'"),
     ('{"schema": "other"}', "schema is 'other', expected 'livemig-trace/1'"),
     (json.dumps({"schema": SCHEMA, "columns": ["t"]}), "columns are"),
-    (json.dumps({"schema": SCHEMA, "columns": ["t_s", "kind", "lane", "name", "depth", "data"], "meta": {}, "events": [[1]]}),
+    (json.dumps({"schema": SCHEMA, "columns": ["t_s", "kind", "lane", "name", "depth", "data"], "meta": {},
+                 "events": [[1]]}),
      "event 0 is not"),
     (json.dumps({"schema": SCHEMA, "columns": ["t_s", "kind", "lane", "name", "depth", "data"],
                  "meta": {}, "events": [[0, "dance", "vm", "x", 0, {}]]}), "event 0 has kind 'dance'")])
