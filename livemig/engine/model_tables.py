@@ -13,7 +13,7 @@ from livemig.engine.coarse import MOST_PAGES
 from livemig.engine.its_story import its_story
 from livemig.engine.machine import FUNCTIONS
 from livemig.engine.vmstop import default_handlers
-from livemig.scenario import ACCELERATORS, ITS_AREA_BYTES, Scenario
+from livemig.scenario import ACCELERATORS, ITS_AREA_BYTES, LONGEST_RUN_S, Action, Scenario
 
 __all__ = ["FORMAT", "model_tables"]
 
@@ -24,12 +24,13 @@ def model_tables(scenario: Scenario | None = None) -> dict[str, Any]:
     """Plain JSON for `simulate(fields, tables)` of model.js.
 
     It fits every scenario that has the same `its_devices` and `its_events_per_device` as the one given; all other
-    inputs may change without a new table. `defaults` holds the inputs that the fields leave out.
+    inputs may change without a new table. `defaults` and `action` hold the inputs that the fields leave out.
     """
     s = scenario or Scenario()
     return {
         "format": FORMAT,
         "defaults": Scenario().to_dict(),
+        "action": asdict(Action("")),
         "most_pages": MOST_PAGES,
         "rules": {version: asdict(one) for version, one in rules.RULES.items()},
         "wire": {key: value for key, value in asdict(rules.Wire(0)).items() if key != "page_bytes"},
@@ -40,6 +41,7 @@ def model_tables(scenario: Scenario | None = None) -> dict[str, Any]:
             "rates_period_s": rules.RATES_PERIOD_S,
             "buffer_bytes": channel._BUFFER_BYTES,
             "bulk_copies": plan._BULK_COPIES,
+            "longest_run_s": LONGEST_RUN_S,
         },
         "draws": {"zipf_bins": workload._ZIPF_BINS, "per_page": workload._DRAWS_PER_PAGE},
         "sections": [list(section) for section in savevm.DEVICE_SECTIONS],

@@ -99,7 +99,7 @@ def _parameters(rng: random.Random, fields: dict[str, Any]) -> None:
     fields["switchover_rule"] = rng.choice(("qemu", "qemu", "fixed"))
     fields["downtime_limit_s"] = rng.choice((0.3, 0, log_uniform(rng, 1e-4, 3), rng.randint(0, 40) / 2000))
     fields["fixed_threshold_bytes"] = rng.choice((64 * KIB, 0, int(log_uniform(rng, 1, ram + 2))))
-    fields["give_up_s"] = rng.choice((log_uniform(rng, 0.001, 1), 0.5, 0.5, 1.5))
+    fields["give_up_s"] = rng.choice((log_uniform(rng, 0.001, 1), 0.5, 0.5, 1.5)) if rng.random() < 0.98 else None
     if rng.random() < 0.3:
         fields["costs"] = {
             "memory_bytes_per_s": log_uniform(rng, 1e8, 1e11),
@@ -123,7 +123,8 @@ def _plan(rng: random.Random, fields: dict[str, Any]) -> None:
         late_s = {"time": log_uniform(rng, 1e-3, 3), "stop-copy": rng.random() * 0.01}.get(at, rng.random())
         value = None
         if do.startswith("set_"):
-            value = rng.choice((0, log_uniform(rng, 0.01, 5) if do == "set_downtime_limit" else log_uniform(rng, 1e5, 1e9)))
+            limits = (0.01, 5) if do == "set_downtime_limit" else (1e5, 1e9)
+            value = rng.choice((0, log_uniform(rng, *limits)))
         plan.append({"do": do, "at": at, "at_s": rng.choice((0.0, late_s, late_s)), "value": value})
     if fields["pause_before_switchover"] and rng.random() < 0.8:
         plan.append({"do": "continue", "at": "pre-switchover", "at_s": rng.random() * 0.5, "value": None})

@@ -17,7 +17,7 @@ import { reasonOf } from "./model_words.js";
 /** @typedef {{meta: Record<string, any>, events: import("./model_machine.js").Row[]}} ModelTrace */
 /** @typedef {{rows?: number, draws?: number}} MostOf a run that needs more ends early, and meta.cut_off says why */
 
-const MOST = { rows: 1_000_000, draws: 300_000_000 };
+const LIMITS = { rows: 1_000_000, draws: 300_000_000 };
 
 /**
  * One migration from T0 to its end.
@@ -26,13 +26,19 @@ const MOST = { rows: 1_000_000, draws: 300_000_000 };
  * @param {MostOf} [most] @returns {ModelTrace}
  */
 export function simulate(fields, tables, most = {}) {
-  const full = { ...tables.defaults, ...fields, costs: { ...tables.defaults.costs, ...fields.costs } };
+  const full = completed(fields, tables);
   const f = coarseFields(full, tables.most_pages, tables.its_area_bytes);
   checkTables(f, tables);
-  const s = new ModelState(f, f.page_bytes / full.page_bytes, tables, { ...MOST, ...most });
+  const s = new ModelState(f, f.page_bytes / full.page_bytes, tables, { ...LIMITS, ...most });
   s.plan = new PlanOfRun(s);
   const ended = migrated(s);
   return { meta: metaOf(s, f === full ? null : f.page_bytes, ended), events: s.machine.rows };
+}
+
+/** With the defaults of what is left out. @param {Fields} fields @param {ModelTables} tables @returns {Fields} */
+function completed(fields, { defaults, action }) {
+  const plan = (fields.plan ?? defaults.plan).map((/** @type {Fields} */ one) => ({ ...action, ...one }));
+  return { ...defaults, ...fields, plan, costs: { ...defaults.costs, ...fields.costs } };
 }
 
 /** @param {Fields} f @param {ModelTables} tables */
@@ -74,29 +80,29 @@ function migrate(s) {
 
 /** @param {any} s @param {number | null} coarsePage @param {Record<string, string>} ended @returns {Record<string, any>} */
 function metaOf(s, coarsePage, ended) {
-  const completed = s.status.here === "completed";
+  const isCompleted = s.status.here === "completed";
   const meta = {
     source: "simulated", id: "model", qemu_version: s.rules.version, scenario: s.fields,
-    functions: s.tables.functions, outcome: outcomeOf(s, completed), memory: { different_pages: s.differentPages },
+    functions: s.tables.functions, outcome: outcomeOf(s, isCompleted), memory: { different_pages: s.differentPages },
     ...ended,
   };
   if (coarsePage !== null) Object.assign(meta, { coarsened_page_bytes: coarsePage });
   if (s.its) {
-    const report = completed && !("cut_off" in ended) ? s.its.report() : null;
+    const report = isCompleted && !("cut_off" in ended) ? s.its.report() : null;
     Object.assign(meta, { its: { guest_commands: s.its.commands, saves: s.its.saves, report } });
   }
   return meta;
 }
 
-/** As QEMU's query-migrate would say it. @param {any} s @param {boolean} completed @returns {Record<string, any>} */
-function outcomeOf(s, completed) {
+/** As QEMU's query-migrate would say it. @param {any} s @param {boolean} isCompleted @returns {Record<string, any>} */
+function outcomeOf(s, isCompleted) {
   const { counters } = s;
   return {
     status: s.status.here,
     reason: reasonOf(s),
     total_time_s: s.totalS,
     setup_time_s: s.setupS,
-    downtime_s: completed ? s.downtimeS : null,
+    downtime_s: isCompleted ? s.downtimeS : null,
     transferred_bytes: s.out.sent - (s.rules.counts_device_bytes ? 0 : counters.deviceBytes),
     downtime_bytes: counters.downtimeBytes,
     normal_pages: counters.normal,

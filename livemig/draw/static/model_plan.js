@@ -69,9 +69,10 @@ export class PlanOfRun {
   }
 }
 
-/** Seconds. @param {any} s @returns {number} */
+/** By default ten bulk copies, but a minute at least and an hour at most. @param {any} s @returns {number} seconds */
 export function giveUpAfter(s) {
   if (s.fields.give_up_s != null) return s.fields.give_up_s;
-  const speed = Math.min(s.bandwidthLimit || Infinity, s.out.speed);
-  return Math.max(60, (s.tables.clock.bulk_copies * s.fields.ram_bytes) / speed);
+  const { bulk_copies: copies, longest_run_s: longest } = s.tables.clock;
+  const bulkS = s.fields.ram_bytes / Math.min(s.bandwidthLimit || Infinity, s.out.speed);
+  return Math.min(Math.max(60, Math.min(copies * bulkS, 3600), 1.5 * bulkS), longest);
 }

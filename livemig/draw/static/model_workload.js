@@ -7,6 +7,7 @@ import { ModelLimit } from "./model_machine.js";
 /** @typedef {{from: number, count: number, rate: number, pattern: string}} Stretch a phase: from when, writes before it */
 
 const TWO32 = 4294967296;
+const MOST_WRITES = 2 ** 62; // a phase's rate has no limit, the hash's counter has
 
 /** @type {Record<string, (d: any, to: Target, low: number, high: number, count: number, room: number) => number>} */
 const DRAWS = { uniform: drawUniform, hot_cold: drawHotCold, zipf: drawZipf };
@@ -36,7 +37,8 @@ export class Writer {
     let i = list.length - 1;
     while (i > 0 && list[i].from > Math.max(t, 0)) i -= 1;
     const { from, count, rate } = list[i];
-    return Math.trunc(count + rate * (t - from));
+    const writes = count + rate * (t - from);
+    return writes > 0 ? Math.trunc(Math.min(writes, MOST_WRITES)) : 0;
   }
 
   /**
