@@ -354,3 +354,38 @@ def test_two_devices_of_one_id_swap_at_each_save() -> None:
         save_tables(its)
         entry = DTE.decode(ram.peek(0x40100008, 8))
         assert (entry["itt_address"], entry["next"]) == (expected, 0)
+
+
+def test_iidr_takes_revision_0_only() -> None:
+    """vgic_mmio_uaccess_write_its_iidr: the table ABI revision; other bits do not matter."""
+    its = machine()
+    its.write_register("GITS_IIDR", 0xFFFF0FFF)
+    with pytest.raises(ItsError, match="EINVAL: GITS_IIDR asks for table ABI revision 1; KVM knows only 0"):
+        its.write_register("GITS_IIDR", 0x4B00143B)
+    assert its.read_register("GITS_IIDR") == 0x4B00043B
+
+
+def test_a_new_its() -> None:
+    """vgic_its_create: tables not valid, default attributes, empty queue, disabled."""
+    ram = RamSlots()
+    ram.add(0, 0x40000000, 0x1000)
+    its = Its.create(ram)
+    names = ("GITS_CTLR", "GITS_CBASER", "GITS_CREADR", "GITS_CWRITER", "GITS_BASER0", "GITS_BASER1", "GITS_BASER2")
+    assert [its.read_register(name) for name in names] == [
+        0x80000000, 0, 0, 0, 0x1907000000000600, 0x1C07000000000600, 0]
+    its.write_register("GITS_CTLR", 1)
+    assert its.read_register("GITS_CTLR") == 0x80000000, "not without valid tables and queue"
+
+
+def test_base_registers_keep_what_kvm_accepts() -> None:
+    """vgic_sanitise_its_baser, _cbaser: attributes, page size, type and entry size; BASER1 has one level."""
+    ram = RamSlots()
+    ram.add(0, 0x40000000, 0x1000)
+    its = Its.create(ram)
+    for register, value, kept in (
+            ("GITS_BASER0", 0xFFFF_FFFF_FFFF_FFFF, 0xF907_FFFF_FFFF_FEFF), ("GITS_BASER1", 0x4000_0000_0000_0000,
+                                                                            0x1C07_0000_0000_0200),
+            ("GITS_BASER0", 0x0820_0000_0000_0900, 0x1927_0000_0000_0600), ("GITS_BASER3", 1 << 63, 0),
+            ("GITS_CBASER", 0xFFFF_FFFF_FFFF_FFFF, 0xFF1F_FFFF_FFFF_0FFF)):
+        its.write_register(register, value)
+        assert hex(its.read_register(register)) == hex(kept), register

@@ -1,6 +1,6 @@
 """Coverage-guided run: python tests/fuzz/its/fuzz.py TARGET SECONDS [CORPUS]   (needs `pip install atheris`).
 
-Starts from the kept corpus and adds to CORPUS (default: the kept one); stops at the first exception that is no ItsError.
+Starts from the kept corpus and adds to CORPUS (default: the kept one); stops at the first exception but ItsError.
 The last line says how many inputs ran.
 """
 
