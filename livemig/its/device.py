@@ -18,12 +18,11 @@ from livemig.its.registers import OFFSETS
 from livemig.its.state import ItsState
 from livemig.its.vgic import Vgic
 
-__all__ = ["Its", "FRAME_BYTES", "TRANSLATER_OFFSET"]
+__all__ = ["Its", "FRAME_BYTES"]
 
 FRAME_BYTES = 0x20000
 """Doorbell and control frames of one ITS."""
 
-TRANSLATER_OFFSET = 0x10040
 _CTLR_ENABLED = reg.GITS_CTLR.by_name["enabled"].mask
 _CTLR_QUIESCENT = reg.GITS_CTLR.by_name["quiescent"].mask
 _WORD = (1 << 64) - 1

@@ -10,6 +10,7 @@ TABLES = {
     "CTE": "valid 63 rdbase 51:16 icid 15:0",
     "L1 entry": "valid 63 l2_address 51:16>>16",
     "LPI configuration": "priority 7:2>>2 enabled 0",
+    "LPI pending": "bit7 7 bit6 6 bit5 5 bit4 4 bit3 3 bit2 2 bit1 1 bit0 0",
     "emulated DTE": "valid 0 size 5:1 itt_address 49:6>>8",
     "emulated CTE": "valid 0 rdbase 16:1",
     "emulated ITE": "valid 0 physical 1 pintid 25:2 icid 47:32 vpeid 63:48 doorbell 95:64",

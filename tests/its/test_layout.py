@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from livemig.its.codec import Field, Layout
 from livemig.its.commands import COMMANDS
 from livemig.its.errors import ItsError
-from livemig.its.layout import CTE, DTE, ITE, L1, LPI_CONFIG, QEMU_CTE, QEMU_DTE, QEMU_ITE, pending_bit
+from livemig.its.layout import CTE, DTE, ITE, L1, LPI_CONFIG, LPI_PENDING, QEMU_CTE, QEMU_DTE, QEMU_ITE, pending_bit
 from livemig.its.registers import REGISTER_LAYOUTS
 from livemig.its.stream_its import SECTION
 from tests.its.documented import all_documented
 
-ALL = [DTE, ITE, CTE, L1, LPI_CONFIG, QEMU_DTE, QEMU_CTE, QEMU_ITE, *COMMANDS.values(),
+ALL = [DTE, ITE, CTE, L1, LPI_CONFIG, LPI_PENDING, QEMU_DTE, QEMU_CTE, QEMU_ITE, *COMMANDS.values(),
        *{layout.name: layout for layout in REGISTER_LAYOUTS.values()}.values()]
 
 WRITTEN = [  # bytes out of data/its and data/its-qemu-tcg, with the commands that led to them
