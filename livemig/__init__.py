@@ -14,11 +14,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from livemig.datadir import data_dir
     from livemig.draw import figures
+    from livemig.draw.bytegrid import ByteGrid
     from livemig.draw.stage import Stage
     from livemig.engine import Handler, simulate
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "validate", "Handler",
-           "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
+__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "validate", "its_bench",
+           "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
 _ORIGINS: dict[str, tuple[str, str | None]] = {
@@ -101,6 +102,45 @@ def validate(folder: str | Path | None = None, progress: Callable[[str], None] |
     from livemig.lab.validate import validate_dir
 
     return validate_dir(_recordings_dir() if folder is None else folder, _simulate_fields, progress)
+
+
+def its_bench(case: str | Path | Mapping[str, Any] = "roundtrip-small", kernel: str = "6.12",
+              **shown: Any) -> ByteGrid:
+    """Commands in, bytes out: a recorded ITS case in the byte grid, its commands to edit, the recorded bytes beside.
+
+    `case`: a name in data/its, data/its-qemu-tcg or data/its-linux-guest, a case file, or a parsed case. `kernel`: the
+    profile that runs the commands. `shown`: other arguments of `ByteGrid` (title, note, select). Raises `ItsError` for
+    what is no such case.
+    """
+    from livemig.draw.bytegrid import ByteGrid
+    from livemig.its.bench import Bench
+
+    bench = Bench.of_case(_its_case(case) if isinstance(case, str) else case, kernel)
+
+    def apply(commands: list[dict[str, Any]], save: bool) -> dict[str, Any]:
+        run = bench.run(commands, save)
+        return {"tables": run.tables, "outcomes": run.outcomes, "saves": run.saves}
+
+    writer = "QEMU's own ITS" if bench.emulated else f"Linux {bench.kernel}"
+    defaults = {"title": bench.name, "compare_label": f"what {writer} wrote", "can_save": not bench.emulated}
+    return ByteGrid(commands=bench.rows, apply=apply, compare=bench.recorded, **{**defaults, **shown})
+
+
+def _its_case(name: str) -> Path:
+    from pathlib import Path
+
+    from livemig.datadir import data_dir
+    from livemig.its.errors import DataError
+
+    folders = ("its", "its-qemu-tcg", "its-linux-guest")
+    shipped = {file.stem: file for folder in folders for file in sorted((data_dir() / folder).glob("*.json"))}
+    if name in shipped:
+        return shipped[name]
+    if name.endswith(".json"):
+        return Path(name)
+    near = sorted(known for known in shipped if known.startswith(name[:4]))[:5]
+    raise DataError(f"no recorded ITS case {name!r}; names like it: {', '.join(near) or 'none'} "
+                    f"(data/its/INDEX.tsv lists them)")
 
 
 def _simulate_fields(fields: dict[str, Any]) -> Trace:

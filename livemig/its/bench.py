@@ -23,6 +23,7 @@ from livemig.its.replay import _kernel_for, load_case
 from livemig.its.replay_kvm import KvmMachine
 from livemig.its.replay_qemu import QemuMachine
 from livemig.its.tables import save_pending_tables, save_tables
+from livemig.its.vgic import Vgic
 
 __all__ = ["Bench", "Run", "command_rows"]
 
@@ -129,11 +130,16 @@ class Bench:
         run.tables = self._cut(run.ram, run.its)
         return run
 
-    def destination(self, run: Run) -> Its:
-        """Another machine with a copy of the run's RAM, redistributors loaded, its ITS new: ready for `post_load`."""
+    def destination(self, run: Run, gic: bool = True) -> Its:
+        """Another machine with a copy of the run's RAM, its ITS new: ready for `post_load`.
+
+        gic: whether the redistributors were loaded before the ITS, as QEMU does. ItsError(EINVAL) for the emulated ITS.
+        """
         there = self._set_up(run.ram)
-        assert isinstance(there.its, Its)
-        return there.its
+        if not isinstance(there.its, Its):
+            raise ItsError("EINVAL", "the emulated ITS has no state to load but registers and RAM")
+        ids = [vcpu.vcpu_id for vcpu in there.its.vgic.vcpus]
+        return there.its if gic else Its(Vgic(there.ram, ids, self.kernel))
 
     # -- inside
 
@@ -180,7 +186,7 @@ class Bench:
 
 def _its_count(step: Mapping[str, Any]) -> int:
     its = step.get("its", 0)
-    return its + 1 if isinstance(its, int) else len(its)
+    return len(its) if isinstance(its, list) else its + 1 if isinstance(its, int) else 1
 
 
 def _number(name: str, value: Any) -> int:
