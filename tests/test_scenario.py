@@ -87,7 +87,8 @@ def test_extreme_inputs_end(values):
 
 @pytest.mark.parametrize("values", [
     {"link_bytes_per_s": 1.0}, {"bandwidth_bytes_per_s": 4096.0}, {"give_up_s": 1000.0, "dirty_rate_bytes_per_s": 1e9},
-    {"link_bytes_per_s": 1.0, "its_command_period_s": 1e-6}, {"working_set_bytes": 4096, "dirty_rate_bytes_per_s": 1e14}])
+    {"link_bytes_per_s": 1.0, "its_command_period_s": 1e-6},
+    {"working_set_bytes": 4096, "dirty_rate_bytes_per_s": 1e14}])
 def test_the_slowest_scenarios_end_too(values):
     trace = simulate(Scenario(**values))
     assert trace.outcome.status in ("completed", "cancelled")

@@ -69,8 +69,7 @@ def modules(root: Path) -> list[Module]:
 
 @pytest.fixture(scope="module")
 def arrows(root: Path) -> Arrows:
-    design = root / "DESIGN.md"
-    return parse_arrows(design.read_text(encoding="utf-8") if design.exists() else DESIGN_LIKE)
+    return parse_arrows((root / "DESIGN.md").read_text(encoding="utf-8"))
 
 
 def test_every_room_stands_in_design_md(modules, arrows) -> None:
