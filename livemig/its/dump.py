@@ -30,7 +30,7 @@ __all__ = [
 
 _LAST = -1
 MAX_PROBLEMS = 1000
-MAX_ROWS = 1 << 18
+MAX_ROWS = 1 << 17
 MAX_SCANNED_BYTES = 1 << 29
 COLUMNS = ("device_id", "event_id", "pintid", "icid", "rdbase", "itt_address", "dte_address", "ite_address")
 

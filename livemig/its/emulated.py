@@ -15,7 +15,7 @@ from livemig.its.commands import COMMAND_BYTES, Command, decode_command
 from livemig.its.emulated_table import Table
 from livemig.its.errors import ItsError, MemoryFault
 from livemig.its.layout import QEMU_CTE, QEMU_DTE, QEMU_ITE, pending_bit
-from livemig.its.memory import Memory
+from livemig.its.memory import PAGE_BYTES, Memory
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER, GITS_BASER, OFFSETS
 from livemig.its.vgic import FIRST_LPI
 
@@ -33,7 +33,6 @@ _ENABLED = reg.GITS_CTLR.by_name["enabled"].mask
 _STALLED = 1
 _RDBASE_BITS = 0xFFFF
 _SIZE_MAX = 15
-_MOVE_BYTES = 1024
 
 
 @dataclass
@@ -244,16 +243,20 @@ class EmulatedIts:
         if source is target or not (source.lpis_enabled and target.lpis_enabled):
             return ""
         with suppress(MemoryFault):  # pending bits outside RAM are lost silently
-            for start in range(FIRST_LPI // 8, min(source.lpi_limit, target.lpi_limit) // 8, _MOVE_BYTES):
-                self._move_pending(source.pending_table_address + start, target.pending_table_address + start)
+            start, end = FIRST_LPI // 8, min(source.lpi_limit, target.lpi_limit) // 8
+            while start < end:  # page by page: only pages with pending bits are written
+                size_bytes = min(end, (start // PAGE_BYTES + 1) * PAGE_BYTES) - start
+                self._move_pending(source.pending_table_address + start, target.pending_table_address + start,
+                                   size_bytes)
+                start += size_bytes
         return ""
 
-    def _move_pending(self, source: int, target: int) -> None:
-        moving = int.from_bytes(self.memory.read(source, _MOVE_BYTES), "little")
+    def _move_pending(self, source: int, target: int, size_bytes: int) -> None:
+        moving = int.from_bytes(self.memory.read(source, size_bytes), "little")
         if moving:
-            held = int.from_bytes(self.memory.read(target, _MOVE_BYTES), "little")
-            self.memory.write(source, bytes(_MOVE_BYTES))
-            self.memory.write(target, (held | moving).to_bytes(_MOVE_BYTES, "little"))
+            held = int.from_bytes(self.memory.read(target, size_bytes), "little")
+            self.memory.write(source, bytes(size_bytes))
+            self.memory.write(target, (held | moving).to_bytes(size_bytes, "little"))
 
     def _nothing(self, fields: Mapping[str, int]) -> str:
         return ""

@@ -43,7 +43,7 @@ class Budget:
     """
 
     entries: int = 1 << 26
-    events: int = 1 << 18
+    events: int = 1 << 17
 
     def spend_entries(self, count: int) -> None:
         self.entries -= count
@@ -53,7 +53,7 @@ class Budget:
     def spend_event(self) -> None:
         self.events -= 1
         if self.events < 0:
-            raise ItsError("ENOMEM", "the tables map more than 2^18 events; this model stops there")
+            raise ItsError("ENOMEM", "the tables map more than 2^17 events; this model stops there")
 
 
 def restore_tables(its: Its, memory: Memory | None = None, budget: Budget | None = None) -> None:
