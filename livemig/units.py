@@ -137,7 +137,7 @@ def format_time(value_s: float, digits: int | None = 3) -> str:
 
 
 def format_number(value: float, digits: int | None = 3) -> str:
-    """A number with `digits` significant digits, no exponent from 1e-4 to 1e15, no trailing zeros; inf is "no limit"."""
+    """A number with `digits` significant digits, no exponent below 1e15, no trailing zeros; infinity is "no limit"."""
     if not math.isfinite(value):
         return "no limit" if value > 0 else str(value)
     if digits is None:
