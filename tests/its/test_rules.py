@@ -389,3 +389,16 @@ def test_base_registers_keep_what_kvm_accepts() -> None:
             ("GITS_CBASER", 0xFFFF_FFFF_FFFF_FFFF, 0xFF1F_FFFF_FFFF_0FFF)):
         its.write_register(register, value)
         assert hex(its.read_register(register)) == hex(kept), register
+
+
+def test_a_table_that_becomes_invalid_takes_its_mappings_along() -> None:
+    """vgic_mmio_write_its_baser: V=0 in BASER1 unmaps the collections, in BASER0 the devices; nothing while enabled."""
+    its = mapped()
+    its.write_register("GITS_BASER1", 0x40200000)
+    assert its.mappings() == ((1, 0, 8192, 0, 0),)
+    its.write_register("GITS_CTLR", 0)
+    its.write_register("GITS_BASER1", 0x40200000)
+    assert its.mappings() == ((1, 0, 8192, -1, -1),)
+    assert its.collections == {}
+    its.write_register("GITS_BASER0", 0x40100000)
+    assert (its.mappings(), its.vgic.lpis) == ((), {})
