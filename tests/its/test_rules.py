@@ -402,3 +402,16 @@ def test_a_table_that_becomes_invalid_takes_its_mappings_along() -> None:
     assert its.collections == {}
     its.write_register("GITS_BASER0", 0x40100000)
     assert (its.mappings(), its.vgic.lpis) == ((), {})
+
+
+@pytest.mark.parametrize("invalid", ["GITS_BASER0", "GITS_BASER1", "GITS_CBASER"])
+def test_enabling_needs_both_tables_and_the_queue(invalid: str) -> None:
+    """vgic_mmio_write_its_ctlr."""
+    its = machine()
+    its.write_register("GITS_CTLR", 0)
+    its.write_register(invalid, 0x40800000)
+    its.write_register("GITS_CTLR", 1)
+    assert its.read_register("GITS_CTLR") == 0x80000000
+    its.write_register(invalid, 0xB800000040800400)
+    its.write_register("GITS_CTLR", 1)
+    assert its.read_register("GITS_CTLR") == 0x80000001
