@@ -15,9 +15,15 @@ import { reasonOf } from "./model_words.js";
 
 /** @typedef {import("./model_coarse.js").Fields} Fields @typedef {import("./model_state.js").ModelTables} ModelTables */
 /** @typedef {{meta: Record<string, any>, events: import("./model_machine.js").Row[]}} ModelTrace */
-/** @typedef {{rows?: number, draws?: number}} MostOf a run that needs more ends early, and meta.cut_off says why */
+/**
+ * A run that needs more rows or draws ends early, and meta.cut_off says why. `turns`: with 100, after 100 turns of the
+ * migration thread's loop only every second one leaves rows, after 100 more every fourth, and so on; everything else is
+ * as without it, and meta.turns_without_rows says how many there were. Without `turns` the trace is Python's.
+ * @typedef {{rows?: number, draws?: number, turns?: number}} MostOf
+ */
 
-const LIMITS = { rows: 1_000_000, draws: 300_000_000 };
+const FORMAT = "livemig-model-tables/1";
+const LIMITS = { rows: 1_000_000, draws: 300_000_000, turns: Infinity };
 
 /**
  * One migration from T0 to its end.
@@ -43,6 +49,7 @@ function completed(fields, { defaults, action }) {
 
 /** @param {Fields} f @param {ModelTables} tables */
 function checkTables(f, tables) {
+  if (tables.format !== FORMAT) throw new RangeError(`tables have the format ${tables.format}, expected ${FORMAT}`);
   if (!f.its_devices || f.accelerator !== "kvm") return;
   const { its } = tables;
   if (its?.devices === f.its_devices && its?.events === f.its_events_per_device) return;
@@ -86,6 +93,7 @@ function metaOf(s, coarsePage, ended) {
     functions: s.tables.functions, outcome: outcomeOf(s, isCompleted), memory: { different_pages: s.differentPages },
     ...ended,
   };
+  if (s.thin?.turns) Object.assign(meta, { turns_without_rows: s.thin.turns });
   if (coarsePage !== null) Object.assign(meta, { coarsened_page_bytes: coarsePage });
   if (s.its) {
     const report = isCompleted && !("cut_off" in ended) ? s.its.report() : null;

@@ -68,7 +68,7 @@ export function drawHotCold(d, to, low, high, count, room) {
   return fresh;
 }
 
-/** Bins of ranks with their cumulative probabilities; `guide` finds the bin from a hash's upper 12 bits. @param {number} n @param {number} exponent @param {number} binCount */
+/** Bins of ranks with their cumulative probabilities; `guide` finds the bin from a hash's upper 16 bits. @param {number} n @param {number} exponent @param {number} binCount */
 export function zipfTable(n, exponent, binCount) {
   const starts = [0];
   for (let last = 0; last < n; starts.push(last)) last = Math.min(n, last + Math.max(1, Math.ceil((last * 16) / binCount)));
@@ -88,10 +88,10 @@ function rankPower(/** @type {number} */ middle, /** @type {number} */ exponent)
 }
 
 function guideOf(/** @type {Float64Array} */ ends) {
-  const guide = new Uint16Array(4096);
+  const guide = new Uint16Array(1 << 16);
   let bin = 0;
-  for (let i = 0; i < 4096; i += 1) {
-    while (ends[bin] <= i * 1048576) bin += 1;
+  for (let i = 0; i < guide.length; i += 1) {
+    while (ends[bin] <= i * 65536) bin += 1;
     guide[i] = bin;
   }
   return guide;
@@ -121,7 +121,7 @@ export function drawZipf(d, to, low, high, count, room) {
   for (let i = 0; i < count && fresh < room; i += 1) {
     const k = Math.imul(low + i, 0x9e3779b1);
     const chosen = mixed((k + chooser) | 0);
-    let bin = guide[chosen >>> 20];
+    let bin = guide[chosen >>> 16];
     while (ends[bin] <= chosen) bin += 1;
     const page = pageOf[starts[bin] + ((mixed((k + base) | 0) * scales[bin]) | 0)];
     fresh += 1 - log[offset + page];

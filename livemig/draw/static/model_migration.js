@@ -4,6 +4,7 @@ import { MigrationError, passed, traced } from "./model_machine.js";
 import {
   qemu_savevm_maybe_send_switchover_start, qemu_savevm_state_complete_precopy, qemu_savevm_state_iterate,
   qemu_savevm_state_pending_estimate, qemu_savevm_state_pending_exact, qemu_savevm_state_setup, roundedEven,
+  sentPages,
 } from "./model_ram.js";
 import { migrate_set_state, runstate_set } from "./model_state.js";
 import { incoming, vm_start, vm_stop_force_state } from "./model_vmstop.js";
@@ -37,10 +38,13 @@ const migration_cleanup = traced("migration_cleanup", (s) => {
 export const migration_cleanup_bh = traced("migration_cleanup_bh", (s) => migration_cleanup(s));
 
 // -- the thread's loop ------------------------------------------------------------------------------------------------
-const update_iteration_initial_status = traced("update_iteration_initial_status", (s) => {
+const update_iteration_initial_status = traced("update_iteration_initial_status", (s) => beginWindow(s));
+
+/** @param {any} s */
+function beginWindow(s) {
   s.windowStart = s.machine.t;
   s.windowInitial = s.out.sent;
-});
+}
 
 const qemu_savevm_wait_unplug = traced("qemu_savevm_wait_unplug", (s) => migrate_set_state(s, "active"));
 
@@ -56,12 +60,29 @@ export const migration_thread = traced("migration_thread", (s) => {
   qemu_savevm_wait_unplug(s);
   s.setupS = s.machine.t;
   while (ACTIVE.includes(s.status.here)) {
+    if (s.thin?.leavesOut(s)) {
+      if (leftOut(s)) break;
+      continue;
+    }
+    s.thin?.tell(s);
     if (s.out.used <= s.windowLimit() && migration_iteration_run(s)) break;
     if (migration_detect_error(s)) break;
     migration_rate_limit(s);
   }
   migration_iteration_finish(s);
 });
+
+/** One turn of the loop without its rows; true when the loop is to end. @param {any} s @returns {boolean} */
+function leftOut(s) {
+  if (s.out.used <= s.windowLimit()) s.thin.add(sentPages(s, s.gathered()));
+  if (s.out.error !== null || isStopping(s)) {
+    s.thin.tell(s);
+    return migration_detect_error(s);
+  }
+  if (measured(s)) beginWindow(s);
+  sleepIfUsedUp(s);
+  return false;
+}
 
 /** True when the loop is to end. */
 const migration_iteration_run = traced("migration_iteration_run", (s) => {
@@ -100,23 +121,34 @@ const migration_detect_error = traced("migration_detect_error", (s) => {
 
 const migration_rate_limit = traced("migration_rate_limit", (s) => {
   migration_update_counters(s);
-  if (s.out.used > s.windowLimit()) {
-    const end = s.windowStart + s.tables.clock.buffer_delay_s;
-    s.machine.advanceTo(Math.max(s.machine.t, end) + s.fields.costs.wakeup_s);
-  }
+  sleepIfUsedUp(s);
 });
 
+/** @param {any} s */
+function sleepIfUsedUp(s) {
+  if (s.out.used <= s.windowLimit()) return;
+  const end = s.windowStart + s.tables.clock.buffer_delay_s;
+  s.machine.advanceTo(Math.max(s.machine.t, end) + s.fields.costs.wakeup_s);
+}
+
 const migration_update_counters = traced("migration_update_counters", (s) => {
+  const now = measured(s);
+  if (now === null) return;
+  s.machine.emit("threshold", "threshold", now);
+  update_iteration_initial_status(s);
+});
+
+/** At most once in 100 ms: the window's bandwidth, and from it the threshold. @param {any} s @returns {{size_bytes: number, bandwidth_bytes_per_s: number} | null} */
+function measured(s) {
   const spentMs = Math.trunc((s.machine.t - s.windowStart) * 1000 + 1e-6);
-  if (spentMs < s.tables.clock.buffer_delay_s * 1000) return;
+  if (spentMs < s.tables.clock.buffer_delay_s * 1000) return null;
   const bandwidth = ((s.out.sent - s.windowInitial) / spentMs) * 1000;
   s.threshold = s.fields.switchover_rule === "fixed"
     ? s.fields.fixed_threshold_bytes
     : Math.trunc((bandwidth / 1000) * roundedEven(s.downtimeLimitS * 1000));
-  s.machine.emit("threshold", "threshold", { size_bytes: s.threshold, bandwidth_bytes_per_s: bandwidth });
   s.out.used = 0;
-  update_iteration_initial_status(s);
-});
+  return { size_bytes: s.threshold, bandwidth_bytes_per_s: bandwidth };
+}
 
 // -- the switchover ---------------------------------------------------------------------------------------------------
 const migration_completion = traced("migration_completion", (s) => {

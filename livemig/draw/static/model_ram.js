@@ -60,10 +60,18 @@ function writeOrFail(s) {
   if (s.out.error !== null) throw new MigrationError(s.out.error);
 }
 
+/** @typedef {{start_s: number, bytes: number, pages: number, zero_pages: number, first_page: number, last_page: number, table_pages: number[]}} Sent */
+
 /** Send runs of dirty pages; without `gather` (the final pass) nothing limits them but the link. @param {any} s @param {import("./model_channel.js").Gathered | null} gather */
 function sendPages(s, gather) {
-  const { out, memory, machine } = s;
   writeOrFail(s);
+  s.machine.emit("send", "ram", sentPages(s, gather));
+  writeOrFail(s);
+}
+
+/** One call's pages: taken out of the bitmap, counted, their time spent. @param {any} s @param {import("./model_channel.js").Gathered | null} gather @returns {Sent} */
+export function sentPages(s, gather) {
+  const { out, memory, machine } = s;
   s.guestRuns();
   const sent = { start_s: machine.t, bytes: 0, pages: 0, zero_pages: 0, first_page: -1, last_page: -1, table_pages: /** @type {number[]} */ ([]) };
   const broken = () => out.error !== null;
@@ -79,11 +87,10 @@ function sendPages(s, gather) {
   out.count(sent.bytes);
   s.counters.normal += sent.pages;
   s.counters.duplicate += sent.zero_pages;
-  machine.emit("send", "ram", sent);
-  writeOrFail(s);
+  return sent;
 }
 
-/** @param {Record<string, any>} sent @param {import("./model_memory.js").SentRun} run @param {import("./model_channel.js").Outgoing} out @param {number} block */
+/** @param {Sent} sent @param {import("./model_memory.js").SentRun} run @param {import("./model_channel.js").Outgoing} out @param {number} block */
 function addRun(sent, run, out, block) {
   sent.bytes += run.count * out.pageBytes(run.zero) + out.blockChange(block);
   if (run.zero) sent.zero_pages += run.count;

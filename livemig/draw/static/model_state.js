@@ -4,11 +4,12 @@ import { Gathered, Outgoing } from "./model_channel.js";
 import { GuestPages } from "./model_memory.js";
 import { Machine, called, traced } from "./model_machine.js";
 import { ItsPicked } from "./model_its.js";
+import { Thinned } from "./model_thin.js";
 import { Writer } from "./model_workload.js";
 
 /** @typedef {import("./model_coarse.js").Fields} Fields */
 /** @typedef {Record<string, any>} ModelTables as livemig.engine.model_tables.model_tables returns them */
-/** @typedef {{rows: number, draws: number}} Limits */
+/** @typedef {{rows: number, draws: number, turns: number}} Limits */
 
 /** A state change that QEMU does not allow; the run ends there, and the trace's meta says so. */
 export class TransitionRefused extends Error {}
@@ -50,6 +51,7 @@ export class ModelState {
     this.differentPages = null;
     /** @type {any} */
     this.plan = null;
+    this.thin = limits.turns === Infinity ? null : new Thinned(limits.turns);
     this.its = f.its_devices && f.accelerator === "kvm" ? new ItsPicked(this, tables.its) : null;
   }
 
