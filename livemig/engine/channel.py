@@ -76,10 +76,6 @@ class Gather:
         """How many pages of one class can go before the byte limit or the clock ends this call."""
         return min(self._pages_by_bytes(channel, zero), self._pages_by_time(channel.page_s(zero)))
 
-    def limits(self, channel: Channel) -> tuple[int, int]:
-        """`pages_to_limit` for full pages and for zero pages."""
-        return self.pages_to_limit(channel, False), self.pages_to_limit(channel, True)
-
     def add(self, channel: Channel, run: Run) -> None:
         """Account for a run that is sent: bytes, flushes, time."""
         cost = channel.page_bytes(run.zero)

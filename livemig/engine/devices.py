@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from livemig.engine.contents import RAM_BASE
 from livemig.engine.its_guest import CYCLE, ITT_BYTES, VCPUS, boot_commands, running_command
-from livemig.engine.memory import RAM_BASE, GuestMemory
 from livemig.its.device import Its
 from livemig.its.errors import ItsError
 from livemig.its.layout import CTE, DTE, ITE, Layout
+from livemig.its.memory import Memory
 from livemig.its.migration import POST_LOAD_ORDER, migration_state
 from livemig.its.registers import GICR_PENDBASER, GICR_PROPBASER, GITS_BASER, GITS_CBASER
 from livemig.its.tables import restore_tables, save_pending_tables, save_tables
@@ -31,19 +32,6 @@ Mapping5 = tuple[int, int, int, int, int]  # DeviceID, EventID, LPI, ICID, targe
 
 _K64 = 0x10000
 _TABLES = ("device", "collection", "config", "pending0", "pending1", "queue", "itts")
-
-
-class _There:
-    """The destination's RAM, as the `its` room's Memory protocol wants it."""
-
-    def __init__(self, memory: GuestMemory) -> None:
-        self._memory = memory
-
-    def read(self, address: int, size_bytes: int) -> bytes:
-        return self._memory.read_there(address, size_bytes)
-
-    def write(self, address: int, data: bytes) -> None:
-        self._memory.write_there(address, data)
 
 
 class ItsModel:
@@ -66,7 +54,7 @@ class ItsModel:
         self._map_devices()
 
     # -- the guest -------------------------------------------------------------------------------------------------
-    def _create(self, memory: GuestMemory | _There) -> Its:
+    def _create(self, memory: Memory) -> Its:
         return Its.create(
             memory,
             VCPUS,
@@ -135,8 +123,7 @@ class ItsModel:
 
     def restore_there(self, s: MigrationState) -> None:
         """post_load on the destination: IIDR, CBASER, CREADR, CWRITER, BASERs, the tables out of its RAM, CTLR last."""
-        there = _There(s.memory)
-        self.there = self._create(there)
+        self.there = self._create(s.memory.there)
         for step in POST_LOAD_ORDER:
             if step == "RESTORE_TABLES":
                 error = 0
@@ -150,7 +137,7 @@ class ItsModel:
                     {
                         "errno": error,
                         "mappings": len(self.there.mappings()),
-                        "tables": self.tables(s.memory.read_there),
+                        "tables": self.tables(s.memory.there.read),
                     },
                     lane="dst",
                 )

@@ -11,9 +11,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from livemig.engine.contents import RAM_BASE
 from livemig.engine.devices import ItsModel
 from livemig.engine.its_guest import CYCLE, device_id, running_command
-from livemig.engine.memory import RAM_BASE
 from livemig.engine.state import MigrationState
 from livemig.its.migration import POST_LOAD_ORDER, migration_state
 from livemig.its.tables import save_pending_tables, save_tables

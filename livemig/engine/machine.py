@@ -19,6 +19,7 @@ __all__ = ["FUNCTIONS", "Machine", "traced"]
 FUNCTIONS: dict[str, str] = {}  # QEMU function -> its source file (QEMU 10.0.13), filled by @traced
 
 _NOTHING: Mapping[str, Any] = {}
+_row = tuple.__new__  # what Event(...) calls in the end; calls are most of a Trace's rows
 
 
 class Machine:
@@ -86,15 +87,15 @@ def traced(file: str) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Con
         @functools.wraps(function)
         def wrapper(s: S, *args: P.args, **kwargs: P.kwargs) -> R:
             machine = s.machine
-            lane = machine.lane
-            depth = machine.depth[lane]
-            machine.rows.append(Event(machine.t_s, "call", lane, name, depth, _NOTHING))
-            machine.depth[lane] = depth + 1
+            lane, depths, append = machine.lane, machine.depth, machine.rows.append
+            depth = depths[lane]
+            append(_row(Event, (machine.t_s, "call", lane, name, depth, _NOTHING)))
+            depths[lane] = depth + 1
             try:
                 return function(s, *args, **kwargs)
             finally:
-                machine.depth[lane] = depth
-                machine.rows.append(Event(machine.t_s, "return", lane, name, depth, _NOTHING))
+                depths[lane] = depth
+                append(_row(Event, (machine.t_s, "return", lane, name, depth, _NOTHING)))
 
         return cast(Callable[Concatenate[S, P], R], wrapper)
 

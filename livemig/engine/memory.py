@@ -4,27 +4,25 @@ Theory of operation. All RAM blocks form one row of pages: the guest's RAM, then
 byte a page says "still to send" (QEMU's migration bitmap). The dirty log is not kept: the workload can say later which
 pages it wrote between two moments, so a sync computes them (`lazy`). Where a page's bytes matter between two syncs,
 that is with contents on or when the guest writes pages that were zero, the log is a second byte map and the guest's
-writes are applied before each send (`eager`). Pages that a device writes (the ITS's tables) are stored sparsely when
-contents are off, so that the ITS's bytes are real in every guest.
+writes are applied before each send (`eager`). `contents` holds the bytes of both sides.
 
 Source: QEMU 10.0.13 migration/ram.c (ram_find_and_save_block, migration_bitmap_sync).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from livemig.engine.contents import RAM_BASE, RamBytes, copy_pages, different_pages
 from livemig.engine.workload import PageRange, Pages, Workload
-from livemig.its.errors import MemoryFault
 from livemig.scenario import Scenario
 
-__all__ = ["RAM_BASE", "GuestMemory", "Run"]
+__all__ = ["GuestMemory", "Run"]
 
-RAM_BASE = 0x4000_0000  # the virt machine's RAM in guest physical addresses
-_COPY_BYTES = 1 << 20  # gather through a buffer that stays in the cache
 _SCAN_PAGES = 1 << 16
 _NOISE_PAGES = 1 << 12
 
@@ -58,8 +56,8 @@ class Run:
 class GuestMemory:
     """RAM of the source and what has arrived at the destination.
 
-    `dirty` is the migration bitmap (one bool a page), `pending_pages` its population; `read` and `write` take guest
-    physical addresses and raise `MemoryFault` outside RAM, as the `its` room's Memory protocol asks.
+    `dirty` is the migration bitmap (one bool a page), `pending_pages` its population; `here` and `there` are the bytes
+    of both sides. `read` and `write` are a device's view of the source: what it writes becomes dirty.
     """
 
     def __init__(self, scenario: Scenario, workload: Workload) -> None:
@@ -79,12 +77,11 @@ class GuestMemory:
         self._log = np.zeros(self._set_pages, dtype=np.bool_) if self._touched is not None else None
         self._device_pages: set[int] = set()  # written by a device since the last sync
         self._waiting: set[int] = set()  # of those, counted and not sent yet
-        self._sparse: dict[int, bytearray] = {}
-        self._sparse_there: dict[int, bytearray] = {}
-        self.ram: NDArray[np.uint64] | None = None
-        self.there: NDArray[np.uint64] | None = None
-        if s.contents:
-            self._make_contents(s.seed)
+        self.here = RamBytes(self.ram_pages, s.page_bytes, s.contents)
+        self.there = RamBytes(self.ram_pages, s.page_bytes, s.contents)
+        self.read = self.here.read
+        if self.here.array is not None:
+            _fill_with_noise(self.here.array[self._data[0] : self._data[1]], s.seed)
 
     # -- the guest -------------------------------------------------------------------------------------------------
     def guest_runs_until(self, t_s: float) -> None:
@@ -103,20 +100,8 @@ class GuestMemory:
                 _mark(target, index, offset)
                 if self._touched is not None:
                     _mark(self._touched, index, self._set_first)
-                if self.ram is not None:
-                    number = self._write_contents(index, number)
-
-    def _write_contents(self, index: slice | NDArray[np.int64], number: int) -> int:
-        """The guest stores a growing number in the first word of each page it writes."""
-        assert self.ram is not None
-        count = index.stop - index.start if isinstance(index, slice) else len(index)
-        where = (
-            slice(index.start + self._set_first, index.stop + self._set_first)
-            if isinstance(index, slice)
-            else index + self._set_first
-        )
-        self.ram[where, 0] = np.arange(number + 1, number + 1 + count, dtype=np.uint64)
-        return number + count
+                if self.here.array is not None:
+                    number = _write_words(self.here.array[self._set_first :], index, number)
 
     # -- the migration bitmap --------------------------------------------------------------------------------------
     def mark_all_dirty(self) -> None:
@@ -143,7 +128,7 @@ class GuestMemory:
         self.pending_pages += new
         return new
 
-    def next_run(self, normal_limit_pages: int, zero_limit_pages: int) -> Run | None:
+    def next_run(self, limit_pages: Callable[[bool], int]) -> Run | None:
         """The next dirty pages from the scan position on, of one class, at most its limit; None if none are left.
 
         The scan is circular and by address: it goes on where it stopped, also across a sync.
@@ -152,16 +137,16 @@ class GuestMemory:
             return None
         first = self._first_dirty()
         end, zero = self._class_until(first)
-        limit_pages = min(zero_limit_pages if zero else normal_limit_pages, end - first)
-        stop = first + limit_pages
+        most = min(limit_pages(zero), end - first)
+        stop = first + most
         window = self.dirty[first:stop]
         if int(np.count_nonzero(window)) == len(window):
             return self._classed(Run(first, len(window), zero))
         found = np.flatnonzero(window) + first
-        step = max(_SCAN_PAGES, limit_pages)
-        while len(found) < limit_pages and stop < end:
+        step = max(_SCAN_PAGES, most)
+        while len(found) < most and stop < end:
             more = np.flatnonzero(self.dirty[stop : min(end, stop + step)]) + stop
-            found = np.concatenate((found, more[: limit_pages - len(found)]))
+            found = np.concatenate((found, more[: most - len(found)]))
             stop = min(end, stop + step)
         return self._classed(Run(first, len(found), zero, found))
 
@@ -194,8 +179,9 @@ class GuestMemory:
 
     def send(self, run: Run) -> list[int]:
         """Clear the run's bits, copy its pages, move the scan position behind it; returns pages that a device wrote."""
-        if self.ram is not None:
-            self._copy(run)
+        if self.here.array is not None:
+            ram = slice(run.first, min(run.first + run.count, self.ram_pages))
+            copy_pages(self.here, self.there, ram if run.pages is None else run.pages[run.pages < self.ram_pages])
         self.dirty[run.key] = False
         self.pending_pages -= run.count
         self.position = run.last + 1
@@ -204,110 +190,46 @@ class GuestMemory:
         gone = sorted(page for page in self._waiting if not self.dirty[page])
         self._waiting.difference_update(gone)
         for page in gone:
-            if page in self._sparse:
-                self._sparse_there[page] = bytearray(self._sparse[page])
+            if page in self.here.device_pages:
+                self.there.device_pages[page] = bytearray(self.here.device_pages[page])
         return gone
 
-    def _copy(self, run: Run) -> None:
-        assert self.ram is not None
-        assert self.there is not None
-        if run.pages is None:
-            stop = min(run.first + run.count, self.ram_pages)
-            np.copyto(self.there[run.first : stop], self.ram[run.first : stop])
-            return
-        pages = run.pages[run.pages < self.ram_pages]
-        chunk = max(1, _COPY_BYTES // self.page_bytes)
-        buffer = np.empty((chunk, self.page_bytes // 8), dtype=np.uint64)
-        for i in range(0, len(pages), chunk):
-            part = pages[i : i + chunk]
-            self.ram.take(part, axis=0, out=buffer[: len(part)], mode="clip")  # the default mode is 2.8 times slower
-            self.there[part] = buffer[: len(part)]
-
-    # -- real bytes ------------------------------------------------------------------------------------------------
-    def _make_contents(self, seed: int) -> None:
-        words = self.page_bytes // 8
-        self.ram = np.zeros((self.ram_pages, words), dtype=np.uint64)
-        self.there = np.zeros((self.ram_pages, words), dtype=np.uint64)
-        low, high = self._data
-        noise = np.random.PCG64(seed)
-        for first in range(low, high, _NOISE_PAGES):
-            part = self.ram[first : min(high, first + _NOISE_PAGES)]
-            part[:] = noise.random_raw(part.size).reshape(part.shape)
-
+    # -- bytes -----------------------------------------------------------------------------------------------------
     def zero_at_boot(self, address: int, size_bytes: int) -> None:
         """The guest zeroes memory before it hands it to a device, long before the migration: nothing becomes dirty."""
-        if self.ram is not None:
+        if self.here.array is not None:
             first = (address - RAM_BASE) // self.page_bytes
-            self.ram[first : first + -(-size_bytes // self.page_bytes)] = 0
-
-    def different_pages(self) -> NDArray[np.intp]:
-        """Numbers of RAM pages whose bytes differ between source and destination (contents on; else device pages)."""
-        if self.ram is not None and self.there is not None:
-            return np.flatnonzero((self.ram != self.there).any(axis=1))
-        zero = bytes(self.page_bytes)
-        pages = sorted(set(self._sparse) | set(self._sparse_there))
-        return np.array(
-            [p for p in pages if self._sparse.get(p, zero) != self._sparse_there.get(p, zero)], dtype=np.intp
-        )
-
-    def read(self, address: int, size_bytes: int) -> bytes:
-        """Bytes of the source's RAM at a guest physical address."""
-        return self._get(address, size_bytes, there=False)
-
-    def read_there(self, address: int, size_bytes: int) -> bytes:
-        """Bytes of the destination's RAM at a guest physical address."""
-        return self._get(address, size_bytes, there=True)
+            self.here.array[first : first + -(-size_bytes // self.page_bytes)] = 0
 
     def write(self, address: int, data: bytes) -> None:
         """A device writes the source's RAM: the pages touched are dirty at the next sync."""
-        for page, offset, low, high in self._pieces("write", address, len(data)):
-            self._device_pages.add(page)
-            if self._touched is not None:
-                self._touched[page] = True
-            self._row(page, there=False)[offset : offset + high - low] = data[low:high]
-
-    def write_there(self, address: int, data: bytes) -> None:
-        """A device of the destination writes its RAM."""
-        for page, offset, low, high in self._pieces("write", address, len(data)):
-            self._row(page, there=True)[offset : offset + high - low] = data[low:high]
+        self.here.write(address, data)
+        pages = self.here.pages_of(address, len(data))
+        self._device_pages.update(pages)
+        if self._touched is not None:
+            self._touched[pages] = True
 
     def take_device_pages(self) -> tuple[int, ...]:
         """Pages that devices wrote since the last sync, ascending (they stay in the log)."""
         return tuple(sorted(self._device_pages))
 
-    def _get(self, address: int, size_bytes: int, there: bool) -> bytes:
-        store = self._sparse_there if there else self._sparse
-        parts = []
-        for page, offset, low, high in self._pieces("read", address, size_bytes):
-            if self.ram is not None:
-                parts.append(bytes(self._row(page, there)[offset : offset + high - low]))
-            else:
-                found = store.get(page)
-                parts.append(bytes(high - low) if found is None else bytes(found[offset : offset + high - low]))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def different_pages(self) -> NDArray[np.intp]:
+        """Numbers of RAM pages whose bytes differ between source and destination."""
+        return different_pages(self.here, self.there)
 
-    def _row(self, page: int, there: bool) -> memoryview:
-        array = self.there if there else self.ram
-        if array is not None:
-            return memoryview(array[page].view(np.uint8))
-        store = self._sparse_there if there else self._sparse
-        return memoryview(store.setdefault(page, bytearray(self.page_bytes)))
 
-    def _pieces(self, what: str, address: int, size_bytes: int) -> list[tuple[int, int, int, int]]:
-        """(page, offset in page, from, to) for each page that `size_bytes` bytes at `address` touch."""
-        begin = address - RAM_BASE
-        if begin < 0 or begin + size_bytes > self.ram_pages * self.page_bytes:
-            raise MemoryFault(what, address, size_bytes)
-        page, offset = divmod(begin, self.page_bytes)
-        if offset + size_bytes <= self.page_bytes:
-            return [(page, offset, 0, size_bytes)]
-        pieces, done = [], 0
-        while done < size_bytes:
-            page, offset = divmod(begin + done, self.page_bytes)
-            step = min(size_bytes - done, self.page_bytes - offset)
-            pieces.append((page, offset, done, done + step))
-            done += step
-        return pieces
+def _fill_with_noise(pages: NDArray[np.uint64], seed: int) -> None:
+    noise = np.random.PCG64(seed)
+    for first in range(0, len(pages), _NOISE_PAGES):
+        part = pages[first : first + _NOISE_PAGES]
+        part[:] = noise.random_raw(part.size).reshape(part.shape)
+
+
+def _write_words(pages: NDArray[np.uint64], index: slice | NDArray[np.int64], number: int) -> int:
+    """The guest stores a growing number in the first word of each page it writes; returns the last number."""
+    count = index.stop - index.start if isinstance(index, slice) else len(index)
+    pages[index, 0] = np.arange(number + 1, number + 1 + count, dtype=np.uint64)
+    return number + count
 
 
 def _filled_interval(s: Scenario) -> tuple[int, int]:

@@ -135,12 +135,11 @@ def _send_pages(s: MigrationState, gather: Gather | None) -> None:
     s.guest_runs()
     sent = _Sent(s.machine.t_s)
     while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)) and channel.error is None:
-        limits = (_ALL, _ALL) if gather is None else gather.limits(channel)
-        run = memory.next_run(*limits)
+        run = memory.next_run(lambda zero: _ALL if gather is None else gather.pages_to_limit(channel, zero))
         if run is None:
             break
-        run = run.head(limits[run.zero])
         if gather is not None:
+            run = run.head(gather.pages_to_limit(channel, run.zero))  # pages that were zero may be full by now
             gather.add(channel, run)
         sent.add(run, channel, int(run.first >= memory.ram_pages))
         sent.table_pages += memory.send(run)

@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from livemig.engine.memory import RAM_BASE, GuestMemory
+from livemig.engine.contents import RAM_BASE
+from livemig.engine.memory import GuestMemory
 from livemig.engine.workload import make_workload
 from livemig.its.errors import MemoryFault
 from livemig.scenario import Scenario
@@ -64,7 +65,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(normal=st.integers(1, 40), zero=st.integers(1, 60))
     def send(self, normal: int, zero: int) -> None:
-        run = self.memory.next_run(normal, zero)
+        run = self.memory.next_run(lambda is_zero: (normal, zero)[is_zero])
         if not self.bitmap:
             assert run is None
             return
@@ -86,7 +87,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.sync()
-        while run := self.memory.next_run(1 << 20, 1 << 20):
+        while run := self.memory.next_run(lambda zero: 1 << 20):
             self.memory.send(run)
         assert self.memory.different_pages().tolist() == []
 
@@ -120,7 +121,7 @@ def test_a_page_sent_before_it_is_written_again_differs():
     scenario = Scenario(contents=True, **SCENARIO)
     memory = GuestMemory(scenario, make_workload(scenario))
     memory.mark_all_dirty()
-    while run := memory.next_run(1 << 20, 1 << 20):
+    while run := memory.next_run(lambda zero: 1 << 20):
         memory.send(run)
     memory.write(RAM_BASE + 5 * PAGE, b"late")
     assert memory.different_pages().tolist() == [5]
