@@ -150,6 +150,7 @@ class Grid {
   open(number) {
     this.top = number;
     this.at = { pane: 0, row: 0, b: 0, field: "" };
+    [this.panes, this.entry] = [[], null];
     this.drawTables();
   }
 
@@ -176,7 +177,7 @@ class Grid {
     const kept = index ?? this.entry?.row.index;
     const name = this.panes?.[0]?.table.name;
     const held = this.root.contains(document.activeElement) && document.activeElement?.closest?.("td.bg-b");
-    if (index === undefined && name && this.panes[0].table !== tables[this.top]) this.top = Math.max(0, tables.findIndex((t) => t.name === name));
+    if (name) this.top = Math.max(0, tables.findIndex((t) => t.name === name));
     this.showSentence();
     el.table.innerHTML = tables.map((t, i) => {
       const { differ } = countDifferences([t], others);
@@ -364,7 +365,8 @@ class Grid {
     const { field } = input.dataset;
     const form = this.forms[old.name].fields.find((f) => f.name === field);
     const value = parseValue(input.value, form.shift > 0);
-    input.toggleAttribute("aria-invalid", value === null);
+    if (value === null) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
     if (value === null) return this.showOutcome(i, { ok: false, text: `${field} must be a number such as 8 or 0x41000000; the last one still counts`, pages: [] });
     if (value === old.fields[field]) return this.showOutcome(i, this.model.get("_state").outcomes[i]);
     this.draft = this.draft.map((c, n) => (n === i ? { ...c, fields: { ...c.fields, [field]: value } } : c));
