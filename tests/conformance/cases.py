@@ -138,6 +138,8 @@ def _limits() -> Iterator[tuple[str, dict[str, Any]]]:
     }
     yield "costly host", {"costs": {"sync_s": 0.02, "setup_s": 0.1, "stop_s": 0.05, "load_s": 0.3, "wakeup_s": 0.01}}
     yield "host without costs", {"costs": dict.fromkeys(("sync_s", "setup_s", "stop_s", "wakeup_s", "zero_page_s"), 0)}
+    never = {"switchover_rule": "fixed", "dirty_rate_bytes_per_s": 400 * MIB, "working_set_bytes": 12 * MIB}
+    yield "gives up by itself", never | {"give_up_s": None}
     yield "gives up in the first pass", {"give_up_s": 0.07, "bandwidth_bytes_per_s": 4 * MIB}
 
 

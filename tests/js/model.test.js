@@ -66,6 +66,38 @@ test("the loop stays whole when rows run out: calls and returns pair up", () => 
   assert.equal(calls, events.filter((r) => r[1] === "return").length);
 });
 
+const NOT_IN_THE_LOOP = ["mark", "state", "sync", "command", "its", "load", "fault", "event"];
+
+test("with fewer turns in the rows, everything outside the loop's turns is the same", () => {
+  let left = 0;
+  for (const vector of file.vectors) {
+    const tables = tablesOf(file, vector);
+    const all = simulate(vector.fields, tables);
+    const few = simulate(vector.fields, tables, { turns: 2 });
+    const told = (/** @type {any} */ trace) => trace.events.filter((/** @type {any[]} */ r) => NOT_IN_THE_LOOP.includes(r[1]) && r[2] !== "user" && r[2] !== "main");
+    const plainRows = (/** @type {any} */ trace) => told(trace).map((/** @type {any[]} */ [t, kind, lane, name, , data]) => [t, kind, lane, name, data]);
+    assert.deepEqual(plainRows(few), plainRows(all), vector.name);
+    const { turns_without_rows: turns = 0, ...meta } = few.meta;
+    left += turns;
+    assert.deepEqual(meta, all.meta, vector.name);
+    for (const key of ["bytes", "pages", "zero_pages"]) assert.equal(sum(few, key), sum(all, key), vector.name);
+    assert.ok(few.events.every((r, i) => !i || r[0] >= few.events[i - 1][0]));
+  }
+  assert.ok(left > 300, `${left} turns without rows`);
+});
+
+const sum = (/** @type {any} */ trace, /** @type {string} */ key) =>
+  trace.events.reduce((/** @type {number} */ n, /** @type {any[]} */ r) => n + (r[1] === "send" ? (r[5][key] ?? 0) : 0), 0);
+
+test("an hour and more of windows leaves few rows", () => {
+  const tables = tablesOf(file, file.vectors[0]);
+  const slow = { ram_bytes: 2 ** 36, bandwidth_bytes_per_s: 2 ** 23, pattern: "idle" };
+  const { events, meta } = simulate(slow, tables, { turns: 50 });
+  assert.equal(meta.outcome.status, "completed");
+  assert.ok(meta.turns_without_rows > 50_000);
+  assert.ok(events.length < 20_000);
+});
+
 test("tables of another guest are refused with both numbers", () => {
   assert.throws(() => simulate({ its_devices: 5 }, tablesOf(file, file.vectors[0])), /6 x 4.*5 x 4/);
 });
