@@ -10,7 +10,7 @@ from tests.browser.notebook_page import NotebookPage
 pytestmark = pytest.mark.browser
 
 GO_TO = "n => window.jupyterapp.shell.currentWidget.content.scrollToItem(n, 'start')"
-DARK = "() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+THEME = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${name}`})"
 FOCUSED = "() => document.activeElement.dataset.el ?? document.activeElement.className"
 
 
@@ -52,9 +52,14 @@ def test_notebook_04_commands_in_bytes_out(notebook_page: NotebookPage) -> None:
     _by_keyboard(page, grid)
     _edits(page, grid)
     notebook_page.screenshot("bytegrid-04")
-    page.evaluate(DARK)
-    expect(page.locator("[data-jp-theme-light=false]").first).to_be_attached()
-    notebook_page.screenshot("bytegrid-04-dark")
+    try:
+        page.evaluate(THEME, "Dark")
+        page.wait_for_selector("[data-jp-theme-light=false]", state="attached", timeout=60_000)
+        assert grid.evaluate("e => getComputedStyle(e).colorScheme") == "dark"
+        part(grid, "panes").scroll_into_view_if_needed()
+        notebook_page.screenshot("bytegrid-04-dark")
+    finally:
+        page.evaluate(THEME, "Light")
     assert page.locator(".jp-Notebook .jp-Cell").count() == cells, "no key reached JupyterLab"
     assert notebook_page.report().console_errors == ()
 
