@@ -99,7 +99,7 @@ def _parameters(rng: random.Random, fields: dict[str, Any]) -> None:
     fields["switchover_rule"] = rng.choice(("qemu", "qemu", "fixed"))
     fields["downtime_limit_s"] = rng.choice((0.3, 0, log_uniform(rng, 1e-4, 3), rng.randint(0, 40) / 2000))
     fields["fixed_threshold_bytes"] = rng.choice((64 * KIB, 0, int(log_uniform(rng, 1, ram + 2))))
-    fields["give_up_s"] = rng.choice((log_uniform(rng, 0.001, 1), 0.5, 0.5, 1.5))
+    fields["give_up_s"] = rng.choice((log_uniform(rng, 0.001, 0.6), 0.25, 0.25, 0.25, 0.8))
     if rng.random() < 0.3:
         fields["costs"] = {
             "memory_bytes_per_s": log_uniform(rng, 1e8, 1e11),

@@ -115,9 +115,9 @@ export class GuestPages {
 
   /**
    * Send the next dirty pages of one class from the scan position on: their bits are cleared, the position moves on.
-   * @param {number} normalLimit pages @param {number} zeroLimit pages @returns {SentRun | null} valid until the next call
+   * @param {(zero: boolean) => number} limit pages of one class @returns {SentRun | null} valid until the next call
    */
-  sendRun(normalLimit, zeroLimit) {
+  sendRun(limit) {
     if (!this.pending) return null;
     const first = this.#firstDirty();
     const [low, high] = this.data;
@@ -126,9 +126,9 @@ export class GuestPages {
     const { run } = this;
     run.first = first;
     run.zero = !inData;
-    if (inData) this.#take(region, normalLimit);
-    else if (!this.touched || first >= this.ramPages) this.#take(region, zeroLimit);
-    else this.#takeAlike(Math.min(region, this.ramPages), normalLimit, zeroLimit);
+    if (inData) this.#take(region, limit(false));
+    else if (!this.touched || first >= this.ramPages) this.#take(region, limit(true));
+    else this.#takeAlike(Math.min(region, this.ramPages), limit);
     this.pending -= run.count;
     this.position = run.last + 1;
     if (first >= this.setFirst && run.last < this.setEnd) this.setDirty -= run.count;
@@ -189,14 +189,14 @@ export class GuestPages {
   }
 
   /** In a region of zeros that the guest writes: stop where written pages begin or end. */
-  #takeAlike(/** @type {number} */ end, /** @type {number} */ normalLimit, /** @type {number} */ zeroLimit) {
+  #takeAlike(/** @type {number} */ end, /** @type {(zero: boolean) => number} */ limit) {
     const { run } = this;
     const touched = /** @type {Uint8Array} */ (this.touched);
     const kind = touched[run.first];
     run.zero = !kind;
-    const limit = kind ? Math.min(normalLimit, zeroLimit) : zeroLimit;
+    const most = kind ? Math.min(limit(false), limit(true)) : limit(true);
     let count = 0;
-    for (let at = run.first; at < end && count < limit; at += 1) {
+    for (let at = run.first; at < end && count < most; at += 1) {
       if (!this.dirty[at]) continue;
       if (touched[at] !== kind) break;
       this.dirty[at] = 0;

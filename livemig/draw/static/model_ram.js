@@ -2,7 +2,7 @@
 
 import { MigrationError, called, passed, traced } from "./model_machine.js";
 
-const NO_LIMIT = Infinity;
+const noLimit = () => Infinity;
 
 /** Python's round: halves go to the even number. @param {number} x @returns {number} */
 export function roundedEven(x) {
@@ -75,8 +75,9 @@ export function sentPages(s, gather) {
   s.guestRuns();
   const sent = { start_s: machine.t, bytes: 0, pages: 0, zero_pages: 0, first_page: -1, last_page: -1, table_pages: /** @type {number[]} */ ([]) };
   const broken = () => out.error !== null;
+  const limit = gather ? (/** @type {boolean} */ zero) => gather.limit(zero) : noLimit;
   while (memory.pending && !(gather && gather.done()) && out.error === null) {
-    const run = gather ? memory.sendRun(gather.limit(false), gather.limit(true)) : memory.sendRun(NO_LIMIT, NO_LIMIT);
+    const run = memory.sendRun(limit);
     if (run === null || !run.count) break;
     gather?.add(run);
     addRun(sent, run, out, run.first >= memory.ramPages ? 1 : 0);
