@@ -64,14 +64,16 @@ def stage(scenario: Scenario | None = None, recorded: Trace | str | Path | None 
     """The animated picture of one migration, with controls that simulate anew: sequence diagram, timeline, ITS bytes.
 
     `scenario`: what the controls start from (default: `Scenario()`). `recorded`: a Trace, or what `recording` takes,
-    drawn beside the simulated run. Raises `RecordingError` for an unknown recording.
+    drawn beside the simulated run. The browser computes, so sliders answer without the kernel, and `stage().to_html()`
+    works without one. Raises `RecordingError` for an unknown recording.
     """
     from livemig.draw.stage import Stage
     from livemig.scenario import Scenario
     from livemig.trace import Trace
 
     beside = recorded if recorded is None or isinstance(recorded, Trace) else recording(recorded)
-    return Stage(simulate=_simulate_fields, scenario=scenario or Scenario(), recorded=beside)
+    return Stage(simulate=_simulate_fields, scenario=scenario or Scenario(), tables=_model_tables, recorded=beside,
+                 recordings=recordings(), recording=recording)
 
 
 def recording(name_or_path: str | Path) -> Trace:
@@ -148,6 +150,13 @@ def _simulate_fields(fields: dict[str, Any]) -> Trace:
     from livemig.scenario import Scenario
 
     return simulate(Scenario.from_dict(fields))
+
+
+def _model_tables(fields: dict[str, Any]) -> dict[str, Any]:
+    from livemig.engine.model_tables import model_tables
+    from livemig.scenario import Scenario
+
+    return model_tables(Scenario.from_dict(fields))
 
 
 def _recordings_dir() -> Path:

@@ -68,4 +68,5 @@ def _control(item: _Input, meta: Mapping[str, Any], value: Any, type_: Any, scen
     low, high = meta["slider"]
     return {"name": item.name, "label": label, "kind": "number", "unit": item.unit, "scale": item.scale,
             "low": low / item.scale, "high": high / item.scale, "grain": item.grain, "whole": item.whole,
-            "nullable": "None" in str(type_), "only": item.only}
+            "nullable": "None" in str(type_), "only": item.only, "limits": [meta["min"], meta["max"]],
+            "field_unit": meta["unit"] or "units", "source": meta["source"]}

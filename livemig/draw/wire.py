@@ -26,15 +26,14 @@ _DRAWN: dict[str, tuple[str, ...]] = {
     "pending": ("size_bytes",),
     "sync": ("pass", "start_s", "remaining_bytes"),
     "send": ("start_s", "pages", "zero_pages"),
-    "its": ("errno", "tables"),
+    "its": ("errno", "tables", "pages"),
     "load": (),
     "fault": ("text",),
 }
 _EVENTS = ("STOP", "RESUME")
 _THREADS = {"dst": "dst", "main": "main", "user": "main"}  # the handlers run in the migration thread
 _LOOP = ("qmp_migrate", "migration_thread", "migration_iteration_run")
-_META = ("source", "id", "qemu_version", "outcome", "its")
-_SCENARIO = ("page_bytes", "switchover_rule", "downtime_limit_s", "save_tables_when")
+_META = ("source", "id", "qemu_version", "outcome", "its", "scenario", "coarsened_page_bytes")
 
 
 def pack(trace: Trace) -> dict[str, Any]:
@@ -59,8 +58,6 @@ def pack(trace: Trace) -> dict[str, Any]:
 
 def _meta(trace: Trace, heads: Mapping[tuple[str, str, str, int], int]) -> dict[str, Any]:
     meta = {key: trace.meta[key] for key in _META if key in trace.meta}
-    scenario = trace.meta.get("scenario") or {}
-    meta["scenario"] = {key: scenario[key] for key in _SCENARIO if key in scenario}
     called = {name for kind, _, name, _ in heads if kind == "call"}
     meta["functions"] = {name: file for name, file in (trace.meta.get("functions") or {}).items() if name in called}
     return meta

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livemig.draw.modules import MODULES, join, script
+from livemig.draw.modules import bundle, join, modules, script
 from livemig.draw.stage import Stage, describe
 from livemig.draw.wire import pack
 from livemig.engine import simulate
@@ -66,15 +66,25 @@ def imported_by(name: str) -> set[str]:
     return set(re.findall(r'^import .* from "\./([\w.]+)";$', text, re.MULTILINE))
 
 
-def test_every_module_that_the_stage_needs_is_joined_once_after_those_it_imports() -> None:
+def test_every_module_that_the_stage_needs_comes_once_after_those_it_imports() -> None:
     seen: set[str] = set()
-    for name in MODULES:
+    for name in modules():
         assert imported_by(name) <= seen, name
         assert name not in seen
         seen.add(name)
-    assert MODULES[-1] == "stage.js"
-    unused = seen - {"stage.js"} - {other for name in MODULES for other in imported_by(name)}
-    assert unused == set()
+    assert modules()[-1] == "stage.js"
+    assert {"model.js", "words.js", "replay.js"} <= seen
+
+
+def test_bundled_files_may_use_the_same_names(node_path: Path, tmp_path: Path) -> None:
+    files = [("a.js", "const SIZE = 2;\nexport const twice = (x) => SIZE * x;\n"),
+             ("b.js", 'import { twice } from "./a.js";\nconst SIZE = 5;\nexport function both() {\n'
+                      "  return twice(SIZE);\n}\n"),
+             ("c.js", 'import { both } from "./b.js";\nconst SIZE = 7;\nexport default both() + SIZE;\n')]
+    module = tmp_path / "bundled.mjs"
+    module.write_text(bundle(files), encoding="utf-8")
+    code = f"import({json.dumps(module.as_uri())}).then(m => console.log(JSON.stringify(m.default)))"
+    assert node(node_path, code, None) == 17
 
 
 def test_joining_drops_imports_and_exports_only() -> None:
@@ -87,6 +97,8 @@ def test_joining_drops_imports_and_exports_only() -> None:
 def test_other_imports_and_exports_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="cannot join"):
         join([line + "\n"])
+    with pytest.raises(ValueError, match="cannot join"):
+        bundle([("a.js", line + "\n"), ("b.js", "")])
 
 
 def test_nothing_is_loaded_from_a_network() -> None:

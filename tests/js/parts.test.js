@@ -159,7 +159,9 @@ test("keys: what they do, and to whom they are left", () => {
   assert.equal(actionOf("ArrowLeft", false, focus("INPUT", "range", true)), "previous");
   assert.equal(actionOf("ArrowLeft", false, focus("INPUT", "range")), null); // a slider keeps its arrows
   assert.equal(actionOf(" ", false, focus("BUTTON")), null);
-  assert.equal(actionOf("5", false, svg), null);
+  assert.equal(actionOf("5", false, svg), "preset5");
+  assert.equal(actionOf("0", false, svg), null);
+  assert.equal(actionOf("5", false, focus("INPUT", "number")), null);
   assert.equal(actionOf(".", false, focus("INPUT", "number")), null);
   const plainKey = { ctrlKey: false, metaKey: false, altKey: false };
   assert.equal(keepsKey({ ...plainKey, key: "x" }), true); // JupyterLab would cut the cell

@@ -13,7 +13,6 @@ export class ItsPanel {
     this.layouts = layouts;
     this.table = 0;
     this.row = 0;
-    this.names = "";
     this.drawn = "";
     el.table.onchange = () => this.choose(Number(el.table.value), 0);
     el.hex.addEventListener("click", (/** @type {any} */ e) => {
@@ -53,16 +52,14 @@ export class ItsPanel {
     const shown = tablesAt(run, t);
     const none = shown.tables.length === 0;
     for (const name of ["tableLabel", "hexWrap", "bits", "fields"]) el[name].toggleAttribute("hidden", none);
-    el.itsNote.textContent = tablesNote(run, shown, t);
+    setHtml(el.itsNote, esc(tablesNote(run, shown, t)));
     if (none) return;
     if (this.table >= shown.tables.length) [this.table, this.row] = [0, 0];
     const table = shown.tables[this.table];
     this.row = Math.max(0, Math.min(this.row, table.entries.length - 1));
-    const names = shown.tables.map((one) => one.name).join("\n");
-    if (names !== this.names) el.table.innerHTML = shown.tables.map((one, i) => `<option value="${i}">${esc(one.name)}</option>`).join("");
-    this.names = names;
-    el.table.value = String(this.table);
-    el.hex.innerHTML = entriesHtml(shown, this.table, this.row, layouts);
+    setHtml(el.table, shown.tables.map((one, i) => `<option value="${i}">${esc(one.name)}</option>`).join(""));
+    if (el.table.value !== String(this.table)) el.table.value = String(this.table);
+    setHtml(el.hex, entriesHtml(shown, this.table, this.row, layouts));
     for (const name of ["bits", "fields"]) el[name].toggleAttribute("hidden", !table.entries.length);
     if (table.entries.length) this.drawEntry(table, shown.live);
   }
@@ -73,19 +70,49 @@ export class ItsPanel {
     const { q, measure } = this.at.style;
     const layout = layoutOf(this.layouts, table);
     const [id, hex] = table.entries[this.row];
-    const width = el.bits.clientWidth || 480;
+    const width = this.at.style.widthOf("bits", 480);
     const { svg, height } = bitsSvg(layout, hex, live, { width, q, measure });
     const value = littleEndian(hex);
     const words = layout.fields.map((f) => `${f.name} ${fieldOf(value, f)}`).join(", ");
     showSvg(el.bits, svg, width, height, live ? `${layout.size_bytes * 8} bits of the entry: ${words}` : "The entry's bits, not written yet");
-    el.fields.innerHTML = fieldsHtml(layout, id, hex, live);
+    setHtml(el.fields, fieldsHtml(layout, id, hex, live));
   }
 }
 
-/** @param {any} svg @param {string} content @param {number} width @param {number} height @param {string} label */
+/**
+ * Parsing and laying out what is there already would cost more than comparing it.
+ * @param {any} element @param {string} html @returns {boolean} whether it was another
+ */
+export function setHtml(element, html) {
+  if (written.get(element) === html) return false;
+  written.set(element, html);
+  element.innerHTML = html;
+  return true;
+}
+
+/** @type {WeakMap<object, string>} */
+const written = new WeakMap();
+
+/**
+ * @param {any} svg @param {string | string[]} content in parts: only those that changed are written
+ * @param {number} width @param {number} height @param {string} label
+ */
 export function showSvg(svg, content, width, height, label) {
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("height", String(height));
-  svg.setAttribute("aria-label", label);
-  svg.innerHTML = content;
+  setAttribute(svg, "viewBox", `0 0 ${width} ${height}`);
+  setAttribute(svg, "height", String(height));
+  setAttribute(svg, "aria-label", label);
+  if (typeof content === "string") setHtml(svg, content);
+  else if (svg.childElementCount === content.length && partly.has(svg)) content.forEach((part, i) => setHtml(svg.children[i], part));
+  else {
+    partly.add(svg);
+    svg.innerHTML = content.map((part) => `<g>${part}</g>`).join("");
+    content.forEach((part, i) => written.set(svg.children[i], part));
+  }
+}
+
+/** @type {WeakSet<object>} pictures that are written in parts */
+const partly = new WeakSet();
+
+function setAttribute(/** @type {any} */ element, /** @type {string} */ name, /** @type {string} */ value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }

@@ -16,11 +16,12 @@ export const keepsKey = (/** @type {{key: string, ctrlKey: boolean, metaKey: boo
 /**
  * @param {string} key @param {boolean} shift
  * @param {{tag: string, type: string, scrubber: boolean}} focus the element under the keys
- * @returns {string | null} a button's name, first, last; null leaves the key to that element
+ * @returns {string | null} a button's name, first, last, preset1 ...; null leaves the key to that element
  */
 export function actionOf(key, shift, focus) {
   if (focus.tag === "SELECT" || focus.type === "number") return null;
   if (key === " " && (focus.tag === "BUTTON" || focus.tag === "SUMMARY" || focus.type === "checkbox")) return null;
   if (focus.type === "range" && !focus.scrubber && /^(Arrow|Home|End|Page)/.test(key)) return null;
+  if (/^[1-9]$/.test(key)) return `preset${key}`;
   return (shift ? SHIFTED[key] : null) ?? ACTIONS[key] ?? null;
 }

@@ -4,11 +4,15 @@ const PATIENCE_MS = 10000;
 
 /** Sends the first inputs at once, merges what comes while an answer is awaited, sends that when the answer is there. */
 export class Mailbox {
-  /** @param {(id: string, inputs: Record<string, any>) => void} send @param {string} name makes ids unique @param {() => number} clock ms */
-  constructor(send, name, clock = () => Date.now()) {
+  /**
+   * @param {(id: string, inputs: Record<string, any>) => void} send @param {string} name makes ids unique
+   * @param {() => number} clock ms @param {() => void} late called when no answer came for a long time
+   */
+  constructor(send, name, clock = () => Date.now(), late = () => {}) {
     this.send = send;
     this.name = name;
     this.clock = clock;
+    this.late = late;
     this.count = 0;
     this.flying = "";
     this.since = 0;
@@ -26,6 +30,7 @@ export class Mailbox {
   /** @param {string} id of the message that was answered; others' answers change nothing */
   answered(id) {
     if (id !== this.flying) return;
+    this.close();
     this.flying = "";
     if (this.waiting) this.flush();
   }
@@ -36,6 +41,13 @@ export class Mailbox {
     this.count += 1;
     this.flying = `${this.name}-${this.count}`;
     this.since = this.clock();
+    this.close();
+    this.timer = setTimeout(this.late, PATIENCE_MS);
+    this.timer.unref?.(); // node's tests need not wait for it
     this.send(this.flying, inputs);
+  }
+
+  close() {
+    clearTimeout(this.timer);
   }
 }

@@ -16,6 +16,7 @@ const KEYS = [
   ["<kbd>←</kbd> <kbd>→</kbd>", "one event back, forward (also <kbd>PgUp</kbd> <kbd>PgDn</kbd>, a presenter’s remote)"],
   ["<kbd>shift</kbd> <kbd>←</kbd> <kbd>→</kbd>", "one pass"],
   ["<kbd>Home</kbd> <kbd>End</kbd>", "first and last event"],
+  ["<kbd>1</kbd> … <kbd>7</kbd>", "the lecture’s scenarios"],
   ["<kbd>P</kbd>", "pin this run, compare"],
   ["<kbd>L</kbd>", "large type"],
   ["<kbd>?</kbd>", "these keys"],
@@ -25,28 +26,34 @@ const KEYS = [
 export const PANELS = [
   ["ctl", "Scenario"],
   ["seq", "Sequence"],
+  ["mem", "Guest RAM"],
   ["its", "ITS table bytes"],
 ];
 
-/** @param {string} uid makes element ids unique @param {boolean} hasControls @returns {string} */
-export function pageHtml(uid, hasControls) {
-  return `${header(uid, hasControls)}<div class="lm-body">${hasControls ? scenarioPanel(uid) : ""}${timePanel(uid)}${sequencePanel(uid)}${itsPanel(uid)}</div>${footer(uid)}`;
+/** @param {string} uid makes element ids unique @param {string[]} panels those of PANELS that this stage has @returns {string} */
+export function pageHtml(uid, panels) {
+  const has = (/** @type {string} */ key) => panels.includes(key);
+  const body = [has("ctl") && scenarioPanel(uid), timePanel(uid), sequencePanel(uid), has("mem") && memoryPanel(uid), itsPanel(uid)];
+  return `${header(panels)}<div class="lm-body">${body.filter(Boolean).join("")}</div>${footer(uid)}`;
 }
 
-function header(/** @type {string} */ uid, /** @type {boolean} */ hasControls) {
-  const boxes = PANELS.filter(([key]) => key !== "ctl" || hasControls)
+function header(/** @type {string[]} */ panels) {
+  const boxes = PANELS.filter(([key]) => panels.includes(key))
     .map(([key, name]) => `<label><input type="checkbox" value="${key}" checked> ${name}</label>`)
     .join("");
   return `<div class="lm-head"><div><h2 data-el="outcome"></h2><p class="lm-state" data-el="state" role="status" aria-live="polite"></p></div>
     <div class="lm-tools"><details class="lm-menu"><summary>Panels</summary><fieldset data-el="panels"><legend class="sr">Show panels</legend>${boxes}</fieldset></details>
     <button data-el="pin" aria-pressed="false">Pin this run</button><button data-el="large" aria-pressed="false">Large type</button>
     <button data-el="keys" aria-haspopup="dialog">Keys&nbsp;<kbd>?</kbd></button></div></div>
+    ${panels.includes("ctl") ? '<div class="lm-presets" data-el="presets" role="group" aria-label="Scenarios of the lecture"></div>' : ""}
     <p class="lm-error" data-el="error" role="alert" hidden></p><p class="lm-note" data-el="why" hidden></p>
     <div class="lm-cmp" data-el="compare" hidden></div>`;
 }
 
 const scenarioPanel = (/** @type {string} */ uid) => `<section class="lm-p a-ctl" aria-labelledby="${uid}h-ctl">
-  <header><h3 id="${uid}h-ctl">Scenario</h3><span class="mute" data-el="source"></span></header><div class="lm-ctl" data-el="controls"></div></section>`;
+  <header><h3 id="${uid}h-ctl">Scenario</h3><span class="mute" data-el="source"></span></header><div class="lm-ctl" data-el="controls"></div>
+  <p class="lm-note" data-el="coarse"></p>
+  <label class="lm-rec" data-el="recordingLabel" hidden>Recorded run <select data-el="recording"></select></label></section>`;
 
 function timePanel(/** @type {string} */ uid) {
   const button = (/** @type {string} */ el, /** @type {string} */ label, /** @type {string} */ words) => `<button data-el="${el}" aria-label="${label}">${words}</button>`;
@@ -65,6 +72,24 @@ function timePanel(/** @type {string} */ uid) {
 const sequencePanel = (/** @type {string} */ uid) => `<section class="lm-p a-seq" aria-labelledby="${uid}h-seq">
   <header><h3 id="${uid}h-seq">Sequence</h3><span class="mute" data-el="version"></span></header><svg data-el="sequence" role="img" aria-label=""></svg>
   <ol class="lm-stack" data-el="stack" aria-label="Call stack at the cursor"></ol><p class="lm-file" data-el="file"></p></section>`;
+
+const memoryPanel = (/** @type {string} */ uid) => `<section class="lm-p a-mem" aria-labelledby="${uid}h-mem">
+  <header><h3 id="${uid}h-mem">Guest RAM</h3><span class="mute" data-el="mapScale"></span></header>
+  <canvas data-el="map" role="img" aria-label=""></canvas>${mapLegend()}<p class="lm-note" data-el="mapNote"></p></section>`;
+
+function mapLegend() {
+  const box = (/** @type {string} */ marks) => `<svg width="14" height="12" viewBox="0 0 14 12" aria-hidden="true">${marks}</svg>`;
+  const sent = '<rect width="14" height="12" fill="var(--send-t)"/>';
+  const kinds = [
+    ['<rect x=".5" y=".5" width="13" height="11" fill="none" stroke="var(--edge)"/>', "clean"],
+    ['<rect y="4" width="14" height="8" fill="var(--dirty)"/>', "dirty, by its share"],
+    [sent, "sent"],
+    [`${sent}<rect x="3" y="5" width="8" height="2" fill="var(--send)"/>`, "sent twice"],
+    [`${sent}<rect x="3" y="2" width="8" height="2" fill="var(--send)"/><rect x="3" y="8" width="8" height="2" fill="var(--send)"/>`, "more often"],
+    ['<rect x="1" y="1" width="12" height="10" fill="none" stroke="var(--its)" stroke-width="2"/>', "ITS tables"],
+  ];
+  return `<div class="lm-leg">${kinds.map(([marks, words]) => `<span>${box(marks)}${words}</span>`).join("")}</div>`;
+}
 
 const itsPanel = (/** @type {string} */ uid) => `<section class="lm-p a-its" aria-labelledby="${uid}h-its">
   <header><h3 id="${uid}h-its">ITS table bytes</h3><label data-el="tableLabel">Table <select data-el="table"></select></label></header>

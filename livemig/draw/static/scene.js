@@ -18,6 +18,8 @@ import { hasCalls, rowTimes, stepsOf } from "./steps.js";
  * @property {{a: number, b: number, zero: number} | null} lens @property {number | null} stopS @property {number} stoppedS
  * @property {Save[]} saves @property {Save | null} restored @property {number} loopPasses
  * @property {Record<string, any[]> | null} damage mappings that the destination lost, has stale or has wrong
+ * @property {Row[]} events @property {string} source simulated, recorded @property {[number, number][]} pauses when the vCPUs were out
+ * @property {number | null} coarsePage bytes of a page, where the browser took several together @property {string} cutOff why it stopped early
  */
 
 const PAGE_BYTES = 4096;
@@ -45,6 +47,7 @@ export function runOf(trace) {
     stoppedS: stopped.reduce((sum, s) => sum + s.b - s.a, 0),
     saves: savesOf(events, "SAVE_TABLES"), restored: savesOf(events, "RESTORE_TABLES").at(-1) ?? null, damage: meta.its?.report ?? null,
     loopPasses: passes.filter((p) => !p.final).length,
+    events, source: String(meta.source ?? ""), pauses: pausesOf(events, vm), coarsePage: meta.coarsened_page_bytes ?? null, cutOff: String(meta.cut_off ?? ""),
   };
   return run;
 }
@@ -105,6 +108,15 @@ function vmSpans(/** @type {Row[]} */ events, /** @type {number | null} */ stop,
   }
   spans.push({ what, a: from, b: Math.max(end, from) });
   return spans;
+}
+
+/**
+ * When the guest wrote nothing: from the end of pause_all_vcpus, where calls were seen. @param {Row[]} events @param {Span[]} vm
+ * @returns {[number, number][]}
+ */
+function pausesOf(events, vm) {
+  const out = events.filter((r) => r[1] === "return" && r[3] === "pause_all_vcpus" && r[2] !== "dst").map((r) => r[0]);
+  return vm.filter((s) => s.what === "stopped").map((s) => [out.find((t) => t >= s.a - 1e-9 && t <= s.b) ?? s.a, s.b]);
 }
 
 /** What the migration thread did: sends (RAM), handlers (from Tn+2 until the stop is done), device sections. @returns {Span[]} */

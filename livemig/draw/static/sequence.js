@@ -73,7 +73,7 @@ function places(rows, row, start) {
 
 /**
  * @param {Run} run @param {number} i step at the cursor @param {Style} style
- * @returns {{svg: string, height: number, label: string}}
+ * @returns {{svg: string, parts: string[], height: number, label: string}} the picture whole, and in parts
  */
 export function sequenceSvg(run, i, style) {
   const { q, width } = style;
@@ -87,7 +87,8 @@ export function sequenceSvg(run, i, style) {
   const texts = [];
   for (const row of rows) if (row.from !== undefined) messages(pen, /** @type {Message} */ (row), body, texts);
   texts.push(...notes(pen));
-  return { svg: body.join("") + texts.join(""), height: pen.y.foot, label: `Sequence diagram with four lifelines. Now: ${plain(run.steps[i].text)}` };
+  const parts = [...body, ...texts];
+  return { svg: parts.join(""), parts, height: pen.y.foot, label: `Sequence diagram with four lifelines. Now: ${plain(run.steps[i].text)}` };
 }
 
 /** User, thread, VM, ITS; the VM leaves room for the name of the handler's call. @returns {number[]} */

@@ -1,12 +1,12 @@
 // The widget: traits in, DOM out. One View per displayed output; drawing is done by the pure modules, this one wires.
 
 import { axisOf } from "./axis.js";
-import { controlsHtml, showValues, valueOf } from "./controls.js";
-import { ItsPanel, showSvg } from "./itspanel.js";
+import { ItsPanel, setHtml, showSvg } from "./itspanel.js";
 import { actionOf, keepsKey } from "./keys.js";
-import { Mailbox } from "./mailbox.js";
-import { ICONS, legendHtml, pageHtml } from "./page.js";
+import { MapPanel } from "./mappanel.js";
+import { ICONS, PANELS, legendHtml, pageHtml } from "./page.js";
 import { advance, atEnd, moved, toMark, toMoment, toStep } from "./player.js";
+import { ScenarioPanel } from "./scenario.js";
 import { markAt, runOf } from "./scene.js";
 import { sequenceSvg, stackWords } from "./sequence.js";
 import { stateSentence, tableHtml } from "./tableview.js";
@@ -26,36 +26,37 @@ class View {
     views += 1;
     this.model = model;
     this.uid = `lm${Math.random().toString(36).slice(2, 8)}${views}`;
-    this.controls = model.get("_controls");
     this.root = document.createElement("section");
     this.root.className = "lm";
     this.root.setAttribute("aria-label", "Live migration stage");
     this.root.tabIndex = -1;
-    this.root.innerHTML = pageHtml(this.uid, this.controls.length > 0);
+    this.gone = new Set([!model.get("_controls").length && "ctl", !model.get("_tables")?.format && "mem"].filter(Boolean));
+    this.root.dataset.gone = [...this.gone].join(" ");
+    this.root.innerHTML = pageHtml(this.uid, PANELS.map(([key]) => key).filter((key) => !this.gone.has(key)));
     /** @type {Record<string, any>} */
     this.el = {};
     for (const e of this.root.querySelectorAll("[data-el]")) this.el[e.dataset.el] = e;
     el.append(this.root);
-    this.canvas = document.createElement("canvas").getContext("2d");
-    this.measure = (text, size, weight = 400) => {
-      this.canvas.font = `${weight} ${size}px ${this.font}`;
-      return this.canvas.measureText(text).width;
-    };
+    this.measure = textMeasure(() => this.font);
+    this.widthOf = (name, otherwise) => (this.widths[name] ||= this.el[name].clientWidth) || otherwise; // asked once: it lays out the page
     this.axisKind = "time";
     this.playing = false;
     this.its = new ItsPanel(this.el, model.get("_layouts"));
     this.said = { html: "", at: 0 };
     this.synced = { t: model.get("cursor_s"), at: 0 };
-    this.run = runOf(unpack(model.get("_packed")));
+    this.map = this.el.map ? new MapPanel(this.el, () => model.get("_tables")) : null;
+    this.scenario = new ScenarioPanel(model, this.el, this.uid, {
+      run: (run) => this.newRun(run), pin: (run) => this.pin(run), say: (error) => this.sayError(error),
+    });
+    this.run = this.scenario.first();
     this.pinned = pinnedRun(model.get("_pinned"));
     this.cursor = toMoment(this.run, model.get("cursor_s"));
-    this.mailbox = new Mailbox((id, inputs) => model.send({ type: "simulate", id, inputs }), this.uid);
     this.listen();
     this.resizer = new ResizeObserver(() => this.width !== this.root.clientWidth && this.drawAll());
     this.resizer.observe(this.root);
-    if (this.el.controls) this.el.controls.innerHTML = controlsHtml(this.controls, this.inputs(), this.uid);
-    this.showInputs();
-    this.showStatus();
+    this.themed = new MutationObserver(() => this.theme !== this.shownTheme && this.drawAll());
+    this.themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+    this.sayError(model.get("_status")?.error ?? "");
   }
 
   /** Type scale: 1, or 1.5 for large type. */
@@ -69,11 +70,11 @@ class View {
   }
 
   get style() {
-    return { q: this.q, measure: this.measure };
+    return { q: this.q, measure: this.measure, widthOf: this.widthOf };
   }
 
-  inputs() {
-    return Object.fromEntries(this.controls.map((c) => [c.name, this.model.get(c.name)]));
+  get theme() {
+    return this.root.closest("[data-jp-theme-light]")?.dataset.jpThemeLight ?? "";
   }
 
   // -- events ------------------------------------------------------------------------------------------------------
@@ -83,13 +84,8 @@ class View {
       model.on(name, what);
       this.offs = [...(this.offs ?? []), () => model.off(name, what)];
     };
-    on("change:_packed", () => this.newTrace());
     on("change:_pinned", () => this.pin(pinnedRun(model.get("_pinned"))));
-    on("change:_status", () => this.showStatus());
     on("change:cursor_s", () => this.cursorFromModel());
-    for (const c of this.controls) on(`change:${c.name}`, () => this.showInputs());
-    el.controls?.addEventListener("input", (e) => this.inputMoved(e.target));
-    el.controls?.addEventListener("change", () => this.letGo());
     el.play.onclick = () => (this.playing ? this.stop() : this.play());
     el.previous.onclick = () => this.go(toStep(this.run, this.cursor.i - 1));
     el.next.onclick = () => this.go(toStep(this.run, this.cursor.i + 1));
@@ -107,8 +103,11 @@ class View {
       this.drawAll();
     };
     el.keys.onclick = () => el.help.showModal();
+    el.alternative.parentElement.addEventListener("toggle", () => (el.alternative.innerHTML = this.alternative));
     el.panels.addEventListener("change", (e) => {
+      this.gone[e.target.checked ? "delete" : "add"](e.target.value);
       this.root.querySelector(`.a-${e.target.value}`).hidden = !e.target.checked;
+      this.root.dataset.gone = [...this.gone].join(" ");
       this.drawAll();
     });
     this.root.addEventListener("keydown", (e) => this.key(e));
@@ -131,50 +130,26 @@ class View {
     e.preventDefault();
     if (action === "first") this.go(toStep(this.run, 0));
     else if (action === "last") this.go(toStep(this.run, Infinity));
+    else if (action.startsWith("preset")) this.scenario.preset(Number(action.slice(6)) - 1);
     else this.el[action].click();
   }
 
-  inputMoved(target) {
-    const control = this.controls.find((c) => c.name === target.dataset.name);
-    const value = control && valueOf(target, control);
-    if (value === undefined) return;
-    this.wanted = { ...this.wanted, [control.name]: value };
-    this.held = target;
-    this.showInputs();
-    this.mailbox.post({ [control.name]: value });
-  }
-
-  /** Only now may the element be written: writing a range that is dragged, or a number half typed, breaks it. */
-  letGo() {
-    this.held = null;
-    this.showInputs();
-  }
-
-  showInputs() {
-    if (!this.el.controls) return;
-    showValues(this.el.controls, this.controls, { ...this.inputs(), ...this.wanted }, this.held ?? null);
-  }
-
-  showStatus() {
-    const { reply, error } = this.model.get("_status");
-    if (reply) this.mailbox.answered(reply);
-    if (!this.mailbox.flying) this.wanted = undefined;
+  sayError(error) {
     this.el.error.hidden = !error;
-    this.el.error.textContent = error ? `${error}. The picture is still the last run.` : "";
-    this.showInputs();
+    if (this.el.error.textContent !== error) this.el.error.textContent = error;
   }
 
-  newTrace() {
+  newRun(run) {
     const before = this.run;
-    this.run = runOf(unpack(this.model.get("_packed")));
-    this.cursor = moved(before, this.cursor, this.run);
-    this.drawAll();
-    this.syncCursor(true);
+    this.run = run;
+    this.cursor = moved(before, this.cursor, run);
+    this.drawRun();
+    this.settle();
   }
 
   pin(run) {
     this.pinned = run;
-    this.drawAll();
+    this.drawRun();
   }
 
   cursorFromModel() {
@@ -199,6 +174,11 @@ class View {
     if (this.playing) this.stop();
     this.cursor = cursor;
     this.drawCursor();
+    this.settle();
+  }
+
+  /** At rest the cursor's trait follows. */
+  settle() {
     clearTimeout(this.settling);
     this.settling = setTimeout(() => this.syncCursor(true), SYNC_MS);
   }
@@ -255,22 +235,33 @@ class View {
   }
 
   // -- drawing -------------------------------------------------------------------------------------------------------
+  /** Everything anew, also what depends on the stage's size, type and theme. */
   drawAll() {
-    const { el, run, root } = this;
+    const { root } = this;
     this.width = root.clientWidth;
     this.font = getComputedStyle(root).fontFamily;
+    this.widths = {};
     const width = this.width / this.q;
     root.dataset.size = width >= 1540 ? "l" : width >= 1060 ? "m" : "s";
+    this.shownTheme = this.theme;
+    this.drawRun();
+  }
+
+  drawRun() {
+    const { el, run } = this;
     const sentence = outcomeSentence(run);
-    el.outcome.innerHTML = sentence;
+    setHtml(el.outcome, sentence);
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
     el.why.textContent = reason;
-    el.version.textContent = `functions of QEMU ${run.version}`;
-    if (el.source) el.source.textContent = run.name;
+    setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
+    if (el.source) setHtml(el.source, esc(run.name));
     this.showPinned();
     this.drawTime(plain(sentence));
-    el.alternative.innerHTML = tableHtml(run);
+    this.alternative = tableHtml(run);
+    if (el.alternative.parentElement.open) el.alternative.innerHTML = this.alternative;
+    const width = this.map && this.widthOf("map", 0);
+    if (width) this.map.show(run, this.cursor.t, { ...this.style, width, font: this.font, theme: `${this.shownTheme} ${this.q}` });
     this.its.show(run, this.cursor.t, this.style);
     this.sequenceStep = -1;
     this.drawCursor();
@@ -279,20 +270,20 @@ class View {
   showPinned() {
     const { el, run, beside } = this;
     el.pin.setAttribute("aria-pressed", String(Boolean(this.pinned)));
-    el.pin.textContent = this.pinned ? "Unpin" : "Pin this run";
+    setHtml(el.pin, this.pinned ? "Unpin" : "Pin this run");
     el.compare.hidden = !beside;
-    el.compare.innerHTML = beside ? comparison(run, beside) : "";
-    el.legend.innerHTML = legendHtml(this.q, beside ? esc(beside.name) : "");
+    setHtml(el.compare, beside ? comparison(run, beside) : "");
+    setHtml(el.legend, legendHtml(this.q, beside ? esc(beside.name) : ""));
   }
 
   drawTime(sentence) {
     const { el, run, beside } = this;
-    const width = el.time.clientWidth || 600;
+    const width = this.widthOf("time", 600);
     const style = { ...this.style, plot: PLOT[this.root.dataset.size], uid: this.uid };
     this.axis = axisOf(run, width, this.q, this.axisKind, beside);
-    const { svg, over, rows } = timelineSvg(run, this.axis, beside, style);
+    const { parts, over, rows } = timelineSvg(run, this.axis, beside, style);
     this.rows = rows;
-    showSvg(el.time, svg, width, rows.height, timelineName(run, sentence));
+    showSvg(el.time, parts, width, rows.height, timelineName(run, sentence));
     showSvg(el.over, over, width, rows.height, "");
     el.scrub.style.left = `${this.axis.left - 8}px`;
     el.scrub.style.width = `${this.axis.right - this.axis.left + 16}px`;
@@ -308,11 +299,12 @@ class View {
     if (this.sequenceStep !== cursor.i) this.drawSequence();
     if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
     this.its.moveTo(run, cursor.t, this.style);
+    this.map?.moveTo(cursor.t);
   }
 
   say() {
     const html = stateSentence(this.run, this.cursor);
-    if (html !== this.said.html) this.el.state.innerHTML = html;
+    setHtml(this.el.state, html);
     this.said = { html, at: performance.now() };
   }
 
@@ -335,13 +327,13 @@ class View {
 
   drawSequence() {
     const { el, run, cursor } = this;
-    const width = el.sequence.clientWidth || 560;
+    const width = this.widthOf("sequence", 560);
     const style = { ...this.style, width, row: ROW[this.root.dataset.size] };
-    const { svg, height, label } = sequenceSvg(run, cursor.i, style);
-    showSvg(el.sequence, svg, width, height, label);
+    const { parts, height, label } = sequenceSvg(run, cursor.i, style);
+    showSvg(el.sequence, parts, width, height, label);
     const { items, file } = stackWords(run, cursor.i);
-    el.stack.innerHTML = items;
-    el.file.textContent = file;
+    setHtml(el.stack, items);
+    setHtml(el.file, esc(file));
     this.sequenceStep = cursor.i;
   }
 
@@ -349,8 +341,27 @@ class View {
     this.stop();
     clearTimeout(this.settling);
     this.resizer.disconnect();
+    this.themed.disconnect();
+    this.scenario.remove();
+    this.map?.remove();
     for (const off of this.offs) off();
   }
+}
+
+/** Text widths in px; the same words come again and again. @param {() => string} font @returns {(text: string, size: number, weight?: number) => number} */
+function textMeasure(font) {
+  const canvas = document.createElement("canvas").getContext("2d");
+  const known = new Map();
+  return (text, size, weight = 400) => {
+    const style = `${weight} ${size}px ${font()}`;
+    const key = `${style}|${text}`;
+    if (!known.has(key)) {
+      if (known.size > 5000) known.clear();
+      canvas.font = style;
+      known.set(key, canvas.measureText(text).width);
+    }
+    return known.get(key);
+  };
 }
 
 const pinnedRun = (packed) => (packed?.head ? runOf(unpack(packed)) : null);

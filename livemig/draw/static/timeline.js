@@ -1,6 +1,7 @@
 // The time panel as SVG text: marks, passes, VM, thread, pending against the threshold. Pure, given a text measurer.
 
 import { bent, clipped, roundStep, spread } from "./axis.js";
+import { mergeSpans, thinLine } from "./thin.js";
 import { bytes, digits, downtime, duration, esc } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run @typedef {import("./axis.js").Axis} Axis @typedef {import("./axis.js").Region} Region */
@@ -39,7 +40,7 @@ const maxOf = (/** @type {number[][]} */ points) => points.reduce((m, p) => Math
  * Two layers: what stays while the cursor moves, and above it what follows the cursor; painting the first on each frame
  * would cost more than a frame.
  * @param {Run} run @param {Axis} axis @param {Run | null} pinned drawn dashed and grey beside it @param {Style} style
- * @returns {{svg: string, over: string, rows: ReturnType<typeof rowsOf>}}
+ * @returns {{svg: string, parts: string[], over: string, rows: ReturnType<typeof rowsOf>}} `parts`: the same picture in pieces
  */
 export function timelineSvg(run, axis, pinned, style) {
   const rows = rowsOf(run, pinned, style);
@@ -49,7 +50,7 @@ export function timelineSvg(run, axis, pinned, style) {
   parts.push(curveLabels(pen), barLabels(pen), markLabels(pen));
   const past = `<defs><clipPath id="${style.uid}past"><rect class="past" x="0" y="0" width="0" height="${rows.height}"/></clipPath></defs>`;
   const over = [past, ...axis.regions.map((region) => followers(pen, region)), cursorShapes(pen)];
-  return { svg: parts.join(""), over: over.join(""), rows };
+  return { svg: parts.join(""), parts, over: over.join(""), rows };
 }
 
 /** @typedef {{run: Run, axis: Axis, pinned: Run | null, style: Style, rows: ReturnType<typeof rowsOf>, size: number, q: number}} Pen */
@@ -135,7 +136,8 @@ function bars({ run, pinned, rows, style, q }, region) {
     else out += box(s.a, Math.max(s.b, run.end), rows.vm + 0.5, rows.vmHeight - 1, 1.5, `fill="url(#${style.uid}hatch)" stroke="var(--ink)"`);
   }
   const colour = { send: "send", handlers: "its", device: "edge" };
-  for (const s of run.thread) out += box(s.a, s.b, rows.thread, rows.threadHeight, s.what === "device" ? 0.6 : 1, `fill="var(--${colour[s.what]})"`);
+  const seen = (/** @type {{a: number, b: number}} */ s) => s.b >= region.from && s.a <= region.to;
+  for (const s of mergeSpans(run.thread.filter(seen), region.x)) out += box(s.a, s.b, rows.thread, rows.threadHeight, s.what === "device" ? 0.6 : 1, `fill="var(--${colour[s.what]})"`);
   return `<g clip-path="url(#${style.uid}c${region.id})">${out}</g>`;
 }
 
@@ -148,7 +150,7 @@ const line = (/** @type {string} */ d, /** @type {string} */ colour, /** @type {
 /** A curve in a region as path data. @param {number[][]} points @param {Region} region @param {(v: number) => number} y */
 function curveIn(points, region, y) {
   const least = (6 * (region.to - region.from)) / (region.right - region.left);
-  return path(clipped(bent(points, least, SMALLEST), region), y);
+  return path(thinLine(clipped(bent(points, least, SMALLEST), region)), y);
 }
 
 /** Pending, threshold, the seed's 64 KiB, the pinned run's pending. @param {Pen} pen @param {Region} region */
@@ -183,7 +185,7 @@ export function stairs(points, end) {
 /** Names beside their curves, where neither another name nor the pending curve is. @param {Pen} pen */
 function curveLabels({ run, axis, rows, size, q, style }) {
   const region = axis.regions[0];
-  const curve = clipped(run.pending, region).map(([px, v]) => [px, rows.y(v)]);
+  const curve = thinLine(clipped(run.pending, region)).map(([px, v]) => [px, rows.y(v)]);
   /** @type {number[][]} boxes in use: left, top, right, bottom */
   const used = [];
   const limit = clipped(stairs(run.threshold, run.end), region).map(([px, v]) => [px, rows.y(v)]);
