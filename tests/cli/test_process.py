@@ -29,11 +29,16 @@ def command(*arguments: str, before: str = "", **more) -> subprocess.CompletedPr
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, **more)
 
 
+def _hear_interrupts() -> None:
+    """A test run in the background of a shell ignores SIGINT, and its children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_is_quiet_and_keeps_what_was_there(tmp_path) -> None:
     kept = tmp_path / "trace.json"
     kept.write_text("yesterday's")
     process = subprocess.Popen([sys.executable, "-c", STUCK + MAIN, "run", "-o", str(kept)], stderr=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, text=True, preexec_fn=_hear_interrupts)
     assert process.stderr.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
