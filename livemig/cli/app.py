@@ -8,6 +8,7 @@ import typer
 
 from livemig import __version__
 from livemig.cli.errors import Commands, SectionedCommand
+from livemig.cli.export import export
 from livemig.cli.its import its
 from livemig.cli.lab import lab
 from livemig.cli.run import run
@@ -35,6 +36,7 @@ def livemig(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
+app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
 app.add_typer(its, name="its")
 app.add_typer(stream, name="stream")

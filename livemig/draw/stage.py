@@ -13,13 +13,16 @@ neither engine nor lab: whoever makes a Stage hands in what it needs of them.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
+from livemig.draw.export import page, picture
 from livemig.draw.inputs import INPUTS, controls, scenario_values
 from livemig.draw.modules import script, style
 from livemig.draw.presets import LECTURE, Preset
@@ -253,7 +256,18 @@ class Stage(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = self.describe()
+            data["image/png"] = base64.b64encode(picture(self.trace)).decode("ascii")
         return bundle
+
+    def to_html(self, file: str | Path | None = None, title: str = "Live migration") -> str:
+        """The stage as one HTML page that needs neither network nor kernel; also written to `file` if one is given.
+
+        Sliders work where `tables` were given. Recordings are those taken in by `embed` or chosen before.
+        """
+        text = page(self.get_state(), title, self.describe())
+        if file is not None:
+            Path(file).write_text(text, encoding="utf-8")
+        return text
 
 
 def describe(trace: Trace) -> str:
