@@ -73,10 +73,12 @@ def _outcome(trace: Trace) -> str:
 
 def _memory(trace: Trace) -> list[str]:
     different = (trace.meta.get("memory") or {}).get("different_pages")
-    if different is None:
-        return []
+    if different is None or not (trace.meta.get("its") or (trace.meta.get("scenario") or {}).get("contents")):
+        return []  # nothing in RAM had bytes to compare
     if not different:
-        return ["RAM: every byte at the destination equals the source at the stop."]
+        with_bytes = (trace.meta.get("scenario") or {}).get("contents")
+        what = "every byte" if with_bytes else "every page that the ITS's handler wrote"
+        return [f"RAM: {what} at the destination equals the source at the stop."]
     return [f"RAM: {len(different)} pages differ at the destination, the first is page {different[0]}."]
 
 
