@@ -35,7 +35,7 @@ class Machine:
     def emit(self, kind: str, name: str, data: Mapping[str, Any] = _NOTHING, lane: str | None = None) -> None:
         """Add one row to the Trace at the present time."""
         lane = lane or self.lane
-        self.rows.append(Event(self.t_s, kind, lane, name, self.depth.get(lane, 0), data))
+        self.rows.append(_row(Event, (self.t_s, kind, lane, name, self.depth.get(lane, 0), data)))
 
     def spend(self, dt_s: float, until: Callable[[], bool] | None = None) -> None:
         """Let `dt_s` seconds pass; alarms that fall due run at their own time, and may end it early (`until`)."""

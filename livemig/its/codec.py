@@ -38,15 +38,15 @@ class Field:
     meaning: str = ""
     source: str = ""
 
-    @property
+    @cached_property
     def width_bits(self) -> int:
         return self.hi - self.lo + 1
 
-    @property
+    @cached_property
     def max_raw(self) -> int:
         return (1 << self.width_bits) - 1
 
-    @property
+    @cached_property
     def mask(self) -> int:
         """The field's bits in place."""
         return self.max_raw << self.lo

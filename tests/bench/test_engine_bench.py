@@ -101,7 +101,7 @@ def test_a_terabyte_guest():
 def test_default_scenario_is_faster_than_the_migration():
     scenario = Scenario()
     simulated_s = simulate(scenario).end_s
-    ours = processor_seconds(lambda: simulate(scenario))
+    ours = processor_seconds(lambda: simulate(scenario), enough_s=simulated_s / 500)
     report("default scenario, simulated time / run time", simulated_s / ours, ">= 500")
     assert simulated_s / ours >= 500 / TOLERANCE
 
