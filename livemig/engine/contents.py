@@ -50,8 +50,9 @@ class RamBytes:
                 row = self.array[page].view(np.uint8)
                 row[offset : offset + high - low] = np.frombuffer(data[low:high], dtype=np.uint8)
             else:
-                store = self.device_pages.setdefault(page, bytearray(self.page_bytes))
-                store[offset : offset + high - low] = data[low:high]
+                if page not in self.device_pages:  # not setdefault: a page may be a GiB, and this is each entry's write
+                    self.device_pages[page] = bytearray(self.page_bytes)
+                self.device_pages[page][offset : offset + high - low] = data[low:high]
 
     def pages_of(self, address: int, size_bytes: int) -> list[int]:
         """Numbers of the pages that hold these bytes."""

@@ -16,7 +16,7 @@ _DRIVER = Path(__file__).with_name("drive.mjs")
 
 
 class Model:
-    """`with Model() as model: model.simulate(fields)`; one process, ended with it."""
+    """`with Model() as model: model.ask(fields); model.answer()`; one process, ended with it."""
 
     def __enter__(self) -> Model:
         assert NODE is not None
@@ -33,14 +33,17 @@ class Model:
         self._process.stdout.close()
         self._process.wait(timeout=10)
 
-    def simulate(self, fields: dict[str, Any], most_pages: int | None = None) -> dict[str, Any]:
-        """The trace that model.js makes; raises AssertionError with the stack if it throws."""
+    def ask(self, fields: dict[str, Any], most_pages: int | None = None) -> None:
+        """Let node compute a scenario while Python does something else; `answer` waits for it."""
         scenario = Scenario.from_dict(fields)
         key = f"{scenario.its_devices} x {scenario.its_events_per_device}"
         if key not in self._known:
             self._say({"tables": {key: model_tables(scenario)}})
             self._known.add(key)
         self._say({"run": fields, "tables": key, "most_pages": most_pages})
+
+    def answer(self) -> dict[str, Any]:
+        """The trace that model.js made; raises AssertionError with the stack if it threw."""
         assert self._process.stdout is not None
         answer = json.loads(self._process.stdout.readline() or '{"thrown": "node has ended"}')
         assert "thrown" not in answer, answer["thrown"]
