@@ -1,4 +1,4 @@
-"""The exported page without network and without a kernel: sliders, presets, recordings, keys only, axe in both themes."""
+"""The exported page without network and without a kernel: sliders, presets, recordings, keys, axe in both themes."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ import { axisOf } from "./axis.js";
 import { ItsPanel, setHtml, showSvg } from "./itspanel.js";
 import { actionOf, keepsKey } from "./keys.js";
 import { MapPanel } from "./mappanel.js";
+import { textMeasure } from "./measure.js";
 import { ICONS, PANELS, legendHtml, pageHtml } from "./page.js";
 import { advance, atEnd, moved, toMark, toMoment, toStep } from "./player.js";
 import { ScenarioPanel } from "./scenario.js";
@@ -15,6 +16,8 @@ import { comparison, damageList, esc, exactSeconds, outcomeSentence, plain } fro
 import { unpack } from "./wire.js";
 
 const SAY_MS = 900; // the state line is a live region: while playing it changes at most this often
+const FRAME_MS = 19; // a run that comes later than this after the one before it shows its timeline first
+const REST_MS = 70;
 const SYNC_MS = 250; // the cursor trait follows at rest, and this often while playing
 const MARK_MS = 1500; // prefers-reduced-motion: from mark to mark
 const PLOT = { s: 150, m: 196, l: 236 };
@@ -43,6 +46,8 @@ class View {
     this.playing = false;
     this.its = new ItsPanel(this.el, model.get("_layouts"));
     this.said = { html: "", at: 0 };
+    this.cost = 0;
+    this.drawnAt = 0;
     this.synced = { t: model.get("cursor_s"), at: 0 };
     this.map = this.el.map ? new MapPanel(this.el, () => model.get("_tables")) : null;
     this.scenario = new ScenarioPanel(model, this.el, this.uid, {
@@ -144,6 +149,10 @@ class View {
     this.run = run;
     this.cursor = moved(before, this.cursor, run);
     this.drawRun();
+    const now = performance.now(); // slider to slider, as it is dragged: with what the browser itself needs for layout and paint
+    if (now - this.drawnAt < 1000) this.cost = 0.7 * this.cost + 0.3 * (now - this.drawnAt);
+    else this.cost = 0;
+    this.drawnAt = now;
     this.settle();
   }
 
@@ -251,13 +260,22 @@ class View {
     const { el, run } = this;
     const sentence = outcomeSentence(run);
     setHtml(el.outcome, sentence);
+    this.showPinned();
+    this.drawTime(plain(sentence));
+    this.moveCursor();
+    clearTimeout(this.resting);
+    if (this.cost > FRAME_MS) this.resting = setTimeout(() => this.drawRest(), REST_MS);
+    else this.drawRest();
+  }
+
+  /** What may come a moment later where a frame is short: at once on a machine that is fast enough. */
+  drawRest() {
+    const { el, run } = this;
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
     el.why.textContent = reason;
     setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
     if (el.source) setHtml(el.source, esc(run.name));
-    this.showPinned();
-    this.drawTime(plain(sentence));
     this.alternative = tableHtml(run);
     if (el.alternative.parentElement.open) el.alternative.innerHTML = this.alternative;
     const width = this.map && this.widthOf("map", 0);
@@ -340,28 +358,13 @@ class View {
   remove() {
     this.stop();
     clearTimeout(this.settling);
+    clearTimeout(this.resting);
     this.resizer.disconnect();
     this.themed.disconnect();
     this.scenario.remove();
     this.map?.remove();
     for (const off of this.offs) off();
   }
-}
-
-/** Text widths in px; the same words come again and again. @param {() => string} font @returns {(text: string, size: number, weight?: number) => number} */
-function textMeasure(font) {
-  const canvas = document.createElement("canvas").getContext("2d");
-  const known = new Map();
-  return (text, size, weight = 400) => {
-    const style = `${weight} ${size}px ${font()}`;
-    const key = `${style}|${text}`;
-    if (!known.has(key)) {
-      if (known.size > 5000) known.clear();
-      canvas.font = style;
-      known.set(key, canvas.measureText(text).width);
-    }
-    return known.get(key);
-  };
 }
 
 const pinnedRun = (packed) => (packed?.head ? runOf(unpack(packed)) : null);
