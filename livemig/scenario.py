@@ -305,10 +305,10 @@ def _check_phases(s: Scenario) -> None:
     for i, phase in enumerate(s.phases):
         if phase.pattern not in PATTERNS or phase.pattern in ("phases", "lab_random"):
             raise ScenarioError(f"phases[{i}].pattern = {phase.pattern!r}: expected one of {', '.join(PATTERNS[:5])}")
-        if not (phase.duration_s > 0 and phase.dirty_rate_bytes_per_s >= 0):
+        if not (0 < phase.duration_s <= 1e6 and 0 <= phase.dirty_rate_bytes_per_s <= 1e14):
             raise ScenarioError(
-                f"phases[{i}]: duration_s = {phase.duration_s} must be > 0, "
-                f"dirty_rate_bytes_per_s = {phase.dirty_rate_bytes_per_s} must be >= 0"
+                f"phases[{i}]: duration_s = {phase.duration_s} must be > 0 (to 1e6), "
+                f"dirty_rate_bytes_per_s = {phase.dirty_rate_bytes_per_s} must be >= 0 (to 1e14)"
             )
         if phase.pattern != "idle" and not s.working_set_bytes:
             raise ScenarioError(f"phases[{i}] writes: working_set_bytes = 0 leaves it no page to write")

@@ -24,7 +24,7 @@ from livemig.scenario import MIB, Action, Phase, Scenario, ScenarioError
     ({"contents": 1}, "contents = 1: expected True or False"),
     ({"contents": True, "ram_bytes": 2048 * MIB}, "real bytes are for guests up to 1073741824"),
     ({"pattern": "phases"}, "phases is empty"),
-    ({"pattern": "phases", "phases": (Phase(0, "idle", 0),)}, r"phases\[0\]: duration_s = 0 must be > 0"),
+    ({"pattern": "phases", "phases": (Phase(0, "idle", 0),)}, r"phases\[0\]: duration_s = 0 must be > 0 "),
     ({"pattern": "zipf", "zipf_exponent": 1.2}, "zipf_exponent = 1.2: steps of 0.5 only"),
     ({"switchover_ack": True}, "switchover_ack = True: needs return_path = True"),
     ({"switchover_ack": True, "return_path": True, "qemu_version": "7.2"}, "QEMU 7.2 has no such capability"),

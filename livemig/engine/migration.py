@@ -29,6 +29,7 @@ from livemig.engine.vmstop import runstate_set, vm_start, vm_stop_force_state
 
 __all__ = ["incoming", "migration_thread"]
 
+MOST_ROWS = 2_000_000  # some 300 MB: a threshold below what a sync finds makes thousands of syncs a second
 _STOPPING = ("cancelling", "cancelled", "failed")
 
 
@@ -55,8 +56,10 @@ def migration_thread(s: MigrationState) -> None:
 
 
 def migration_is_active(s: MigrationState) -> bool:
-    """The loop's condition (active, or completing)."""
-    return s.status in ("active", "device", "pre-switchover", *_STOPPING)
+    """The loop's condition: a cancel ends it at the next turn."""
+    if len(s.machine.rows) > MOST_ROWS and s.plan is not None and s.status == "active":
+        s.plan.give_up(s, f"the run has more than {MOST_ROWS:,} events")
+    return s.status == "active"
 
 
 @traced("migration/migration.c")

@@ -17,7 +17,7 @@ class Plan:
     def __init__(self, actions: tuple[Action, ...]) -> None:
         self._actions = actions
         self.released = False
-        self.gave_up = False
+        self.gave_up = ""
 
     def arm(self, s: MigrationState, moment: str) -> None:
         """Actions at a time count from T0, the others from now on."""
@@ -28,21 +28,21 @@ class Plan:
 
     def arm_give_up(self, s: MigrationState) -> None:
         """QEMU would go on for ever; the model cancels."""
-        s.machine.at(give_up_after_s(s), lambda: self._give_up(s))
+        s.machine.at(give_up_after_s(s), lambda: self.give_up(s, ""))
 
     def act(self, s: MigrationState, action: Action) -> None:
         """Run one action now."""
         if s.status in ("completed", "failed", "cancelled", "cancelling"):
             return
         if action.do == "cancel":
-            s.reason = s.reason or "migrate_cancel"
-            self._cancel(s)
+            self._cancel_by_user(s)
         elif action.do == "continue":
             s.machine.emit("command", "migrate-continue", {"state": "pre-switchover"}, lane="user")
             self.released = True
         elif action.do == "link_failure":
-            s.channel.error = "Unable to write to socket: Broken pipe"
             s.machine.emit("fault", "link failure", {"text": "the connection to the destination is gone"}, lane="dst")
+            if not s.all_sent:
+                s.channel.error = "Unable to write to socket: Broken pipe"
         else:
             self._set_parameter(s, action)
 
@@ -55,15 +55,23 @@ class Plan:
         else:
             s.bandwidth_limit_bytes_per_s = action.value or None
 
+    def _cancel_by_user(self, s: MigrationState) -> None:
+        if s.all_sent:  # too late: the destination has everything and starts the guest
+            s.machine.emit("command", "migrate_cancel", {}, lane="user")
+            return
+        s.reason = s.reason or "migrate_cancel"
+        self._cancel(s)
+
     def _cancel(self, s: MigrationState) -> None:
         s.machine.emit("command", "migrate_cancel", {}, lane="user")
         with s.machine.on("main"):
             migration_cancel(s)
         self.released = True
 
-    def _give_up(self, s: MigrationState) -> None:
+    def give_up(self, s: MigrationState, why: str) -> None:
+        """Cancel a run that has not come to its switchover; `why` says more than its time being over."""
         if s.status in ("setup", "active", "pre-switchover"):
-            self.gave_up = True
+            self.gave_up = f"at {s.machine.t_s:.6g} s, {why}" if why else f"after {give_up_after_s(s):.6g} s"
             self._cancel(s)
 
     def wait_in_pre_switchover(self, s: MigrationState) -> None:

@@ -104,6 +104,7 @@ def qemu_savevm_state_complete_precopy(s: MigrationState) -> None:
         s.mark("Tn+3", "the last dirty pages and the device state are sent")
     qemu_savevm_state_complete_precopy_iterable(s)
     qemu_savevm_state_complete_precopy_non_iterable(s)
+    s.all_sent = True
 
 
 @traced("migration/savevm.c")

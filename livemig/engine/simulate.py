@@ -10,7 +10,7 @@ from livemig.engine.devices import ItsModel
 from livemig.engine.machine import FUNCTIONS
 from livemig.engine.main_thread import migration_cleanup_bh, qmp_migrate
 from livemig.engine.migration import incoming, migration_thread
-from livemig.engine.plan import Plan, give_up_after_s
+from livemig.engine.plan import Plan
 from livemig.engine.state import MigrationState
 from livemig.engine.vmstop import Handler, HandlerError, default_handlers, qemu_add_vm_change_state_handler
 from livemig.scenario import Scenario
@@ -106,7 +106,7 @@ def _reason(s: MigrationState) -> str:
     if not (s.plan and s.plan.gave_up):
         return s.reason
     exact = [int(r.data["size_bytes"]) for r in s.machine.rows if r.kind == "pending" and r.name == "exact"]
-    start = f"gave up after {give_up_after_s(s):.6g} s: "
+    start = f"gave up {s.plan.gave_up}: "
     if not exact:
         return start + f"the first pass was not done, {s.pending_bytes / _MIB:.1f} MiB were still to send"
     limit = s.bandwidth_limit_bytes_per_s

@@ -68,6 +68,7 @@ class MigrationState:
     paused_total_s: float = 0.0
     reason: str = ""
     marked_pass: int = 0
+    all_sent: bool = False
     destination_runs: bool = False
     different_pages: NDArray[np.intp] | None = None
     plan: Plan | None = None

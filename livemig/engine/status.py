@@ -10,7 +10,12 @@ __all__ = ["migrate_generate_event", "migrate_set_state", "migration_block_activ
 
 @traced("migration/migration.c")
 def migrate_set_state(s: MigrationState, new: str) -> None:
-    """Change this side's status; with the capability `events` an event says so."""
+    """Change this side's status; with the capability `events` an event says so.
+
+    QEMU compares and sets: once somebody cancels, the thread's own changes find another old state and do nothing.
+    """
+    if s.status == "cancelling" and new != "cancelled" and s.machine.lane != "dst":
+        return
     s.set_status(new)
     migrate_generate_event(s, new)
 

@@ -221,3 +221,35 @@ def test_return_path_makes_completion_wait_for_the_destination():
 def test_costs_are_inputs_too():
     slow = simulate(Scenario(costs=Costs(memory_bytes_per_s=1e9)))
     assert slow.outcome.downtime_s > simulate(Scenario()).outcome.downtime_s
+
+
+@pytest.mark.parametrize("changes", [
+    {"give_up_s": 0.001}, {"plan": (Action("cancel", 0.0),)}, {"plan": (Action("cancel", 0.0005),)},
+    {"plan": (Action("cancel", 5.0053),)}, {"plan": (Action("cancel", 5.0058),)},
+    {"plan": (Action("cancel", 0.0),), "switchover_rule": "fixed", "fixed_threshold_bytes": 1 << 40},
+    {"plan": (Action("link_failure", 0.0),)}])
+def test_a_cancel_at_any_moment_leaves_the_guest_on_the_source(changes):
+    """Also in setup and between Tn+2 and state device: QEMU compares and sets, the thread's own changes do nothing."""
+    trace = simulate(Scenario(**changes))
+    check_well_formed(trace)
+    assert trace.outcome.status == ("failed" if trace.outcome.reason.startswith("Unable") else "cancelled")
+    assert trace.outcome.guest_runs_on == "source"
+    stops = [e.name for e in trace.select("event") if e.name in ("STOP", "RESUME")]
+    assert stops in ([], ["STOP", "RESUME"])
+
+
+def test_a_cancel_that_comes_when_everything_has_arrived_is_too_late():
+    plain = simulate(Scenario(return_path=True))
+    loading_s = next(plain.select("load", "cpu")).t_s
+    trace = simulate(Scenario(return_path=True, plan=(Action("cancel", loading_s - 1e-6),)))
+    assert trace.outcome.status == "completed"
+    assert trace.outcome.guest_runs_on == "destination"
+    assert list(trace.select("command", "migrate_cancel"))
+
+
+def test_a_storm_of_syncs_is_cut_off_and_says_so():
+    trace = simulate(Scenario(switchover_rule="fixed", fixed_threshold_bytes=4096, bandwidth_bytes_per_s=None,
+                              dirty_rate_bytes_per_s=400 * MIB, ram_bytes=16 * MIB, working_set_bytes=8 * MIB,
+                              other_ram_bytes=0))
+    assert trace.outcome.status == "cancelled"
+    assert "the run has more than 2,000,000 events" in trace.outcome.reason

@@ -10,7 +10,6 @@ import { migrate_set_state, runstate_set } from "./model_state.js";
 import { incoming, vm_start, vm_stop_force_state } from "./model_vmstop.js";
 
 const STOPPING = ["cancelling", "cancelled", "failed"];
-const ACTIVE = ["active", "device", "pre-switchover", ...STOPPING];
 
 const isStopping = (/** @type {any} */ s) => STOPPING.includes(s.status.here);
 
@@ -59,7 +58,7 @@ export const migration_thread = traced("migration_thread", (s) => {
   markPass(s);
   qemu_savevm_wait_unplug(s);
   s.setupS = s.machine.t;
-  while (ACTIVE.includes(s.status.here)) {
+  while (s.status.here === "active") {
     if (s.thin?.leavesOut(s)) {
       if (leftOut(s)) break;
       continue;
@@ -69,6 +68,7 @@ export const migration_thread = traced("migration_thread", (s) => {
     if (migration_detect_error(s)) break;
     migration_rate_limit(s);
   }
+  s.thin?.tell(s);
   migration_iteration_finish(s);
 });
 

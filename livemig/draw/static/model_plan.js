@@ -34,14 +34,17 @@ export class PlanOfRun {
     const { s } = this;
     if (OVER.includes(s.status.here)) return;
     if (action.do === "cancel") {
-      s.reason ||= "migrate_cancel";
-      this.#cancel();
+      if (s.allSent) s.machine.emit("command", "migrate_cancel", {}, "user");
+      else {
+        s.reason ||= "migrate_cancel";
+        this.#cancel();
+      }
     } else if (action.do === "continue") {
       s.machine.emit("command", "migrate-continue", { state: "pre-switchover" }, "user");
       this.released = true;
     } else if (action.do === "link_failure") {
-      s.out.error = "Unable to write to socket: Broken pipe";
       s.machine.emit("fault", "link failure", { text: "the connection to the destination is gone" }, "dst");
+      if (!s.allSent) s.out.error = "Unable to write to socket: Broken pipe";
     } else this.#setParameter(action);
   }
 

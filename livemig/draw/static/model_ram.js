@@ -168,4 +168,5 @@ export const qemu_savevm_state_complete_precopy = traced("qemu_savevm_state_comp
   if (!s.rules.has_switchover_start) s.mark("Tn+3", THE_REST);
   qemu_savevm_state_complete_precopy_iterable(s);
   qemu_savevm_state_complete_precopy_non_iterable(s);
+  s.allSent = true;
 });

@@ -46,6 +46,7 @@ export class ModelState {
     this.pausedTotal = 0;
     this.reason = "";
     this.markedPass = 0;
+    this.allSent = false;
     this.destinationRuns = false;
     /** @type {number[] | null} */
     this.differentPages = null;
@@ -117,6 +118,7 @@ export class ModelState {
 }
 
 export const migrate_set_state = traced("migrate_set_state", (s, /** @type {string} */ next) => {
+  if (s.status.here === "cancelling" && next !== "cancelled" && s.machine.lane !== "dst") return;
   s.change("status", next);
   called(s, "migrate_generate_event", {}, () => s.event("MIGRATION", { status: next }));
 });
