@@ -1,8 +1,8 @@
 """How fast the stage answers, in JupyterLab and offline; beside it `interact` with matplotlib in the same run.
 
 The figures are printed with the load and with the goals that they are to reach (p95 <= 50 ms, 45 frames a
-second while dragging, drained in 50 ms, 20 ms between frames of playback). The drag does not reach its goal yet, so only
-what holds is asserted: the ratios to `interact`, that every move was answered, and that nothing is asked of a network.
+second while dragging, drained in 50 ms, 20 ms between frames of playback). The drag does not reach its goal yet, so
+only what holds is asserted: the ratios to `interact`, that every move was answered, that no network is asked.
 """
 
 from __future__ import annotations
