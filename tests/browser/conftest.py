@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.lab import Lab, running_lab
 from tests.browser.notebook_page import CHROMIUM_ARGS, NotebookPage
+
+expect.set_options(timeout=30_000)  # a shared machine is slow at times; what is wrong stays wrong
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ def test_run_all_cells_and_move_the_dirty_rate(notebook_page: NotebookPage):
     for _ in range(6):
         page.keyboard.press("ArrowRight")
     expect(headline).not_to_have_text(before[2], timeout=20_000)
-    assert sequence.inner_html() != before[0]
-    assert timeline.inner_html() != before[1]
+    for name, html in zip(("sequence", "time"), before[:2], strict=True):  # drawn one after the other
+        page.wait_for_function("([name, html]) => document.querySelector(`.lm [data-el=${name}]`).innerHTML !== html",
+                               arg=[name, html], timeout=30_000)
     notebook_page.screenshot("notebook-00-moved")
     assert notebook_page.report().console_errors == ()

@@ -72,6 +72,12 @@ def picture(page: Page) -> tuple[str, str]:
     return part(page, "sequence").inner_html(), part(page, "time").inner_html()
 
 
+def changed(page: Page, name: str, html: str) -> None:
+    """Wait until a part of the picture is another than `html`: parts are drawn one after the other."""
+    page.wait_for_function("([name, html]) => document.querySelector(`.lm [data-el=${name}]`).innerHTML !== html",
+                           arg=[name, html], timeout=30_000)
+
+
 def event(page: Page) -> int:
     found = re.search(r"event (\d+) of", part(page, "position").inner_text())
     assert found
@@ -107,14 +113,14 @@ def _slider_moves(page: Page, first: str, first_picture: tuple[str, str]) -> Non
         page.keyboard.press("ArrowRight")
     assert float(slider.input_value()) == before + 12
     expect(part(page, "outcome")).not_to_have_text(first)
-    sequence, timeline = picture(page)
-    assert timeline != first_picture[1]
-    assert sequence != first_picture[0]
+    for name, before_html in zip(("sequence", "time"), first_picture, strict=True):
+        changed(page, name, before_html)
     box = slider.bounding_box()
     assert box
     second = part(page, "outcome").inner_text()
     page.mouse.click(box["x"] + 0.35 * box["width"], box["y"] + box["height"] / 2)
     expect(part(page, "outcome")).not_to_have_text(second)
+    page.wait_for_timeout(1000)  # the timeline is drawn first, the rest a moment later
 
 
 def _error_keeps_the_picture(page: Page) -> None:
