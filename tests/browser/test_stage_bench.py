@@ -1,42 +1,25 @@
-"""How fast the stage answers, in JupyterLab and offline; beside it `interact` with matplotlib in the same run.
+"""How fast the exported stage answers, with no kernel and no network.
 
 The figures are printed with the load and with the goals that they are to reach (p95 <= 50 ms, 45 frames a
 second while dragging, drained in 50 ms, 20 ms between frames of playback). The drag does not reach its goal yet, so
-only what holds is asserted: the ratios to `interact`, that every move was answered, that no network is asked.
+only what holds is asserted: that every move was answered, that it plays, and that no network is asked.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Page
 
 import livemig
-from tests.browser.lab import Lab
-from tests.browser.notebook_page import NotebookPage
 from tests.browser.stage_bench import MOVES, Figures, p95, playback_gaps, slider_figures
 
 pytestmark = [pytest.mark.browser, pytest.mark.bench, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LATENCY_MS, DRAG_FPS, DRAIN_MS, GAP_MS = 50.0, 45.0, 50.0, 20.0
 SLIDER = ".lm input[type=range][data-name=dirty_rate_bytes_per_s]"
-STAGE = "import livemig\nlivemig.stage()"
-INTERACT = """import livemig
-from ipywidgets import interact
-import matplotlib.pyplot as plt
-from livemig.draw import figures
-from livemig.scenario import Scenario
-def draw(rate=(1.0, 60.0, 0.5)):
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 7))
-    trace = livemig.simulate(Scenario(dirty_rate_bytes_per_s=rate * 2**20))
-    figures.timeline(trace, ax=top)
-    figures.pending(trace, ax=bottom)
-    plt.show()
-interact(draw);"""
 
 
 def assert_answered(name: str, figures: Figures) -> None:
@@ -57,35 +40,6 @@ def assert_plays(name: str, page: Page) -> None:
             f"{len(idle)}, load {load[0]:.1f}-{load[1]:.1f}")
     print("\n" + line + f"; goal {GAP_MS:.0f} ms")
     assert len(gaps) > 10, line
-
-
-@pytest.fixture
-def bench_notebook(lab: Lab) -> Iterator[str]:
-    path = lab.folder / "bench.ipynb"
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(STAGE), nbformat.v4.new_code_cell(INTERACT)])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(book, path)
-    yield path.name
-    path.unlink(missing_ok=True)
-
-
-def test_in_jupyterlab_and_beside_it_interact(notebook_page: NotebookPage, bench_notebook: str) -> None:
-    page = notebook_page.page
-    notebook_page.open(bench_notebook)
-    notebook_page.run_all()
-    page.wait_for_timeout(1000)
-    stage = slider_figures(page, SLIDER)
-    assert_answered("JupyterLab", stage)
-    assert_plays("JupyterLab", page)
-    page.reload()
-    notebook_page.open(bench_notebook)
-    notebook_page.run_all()
-    common = slider_figures(page, ".noUi-handle", image=True, moves=20)
-    print("\n" + common.line("interact + matplotlib"))
-    print(f"ratio of medians {common.median_ms / stage.median_ms:.1f}, of p95 {common.p95_ms / stage.p95_ms:.1f}, "
-          f"of drag frames {stage.drag_fps / max(common.drag_fps, 0.1):.1f}")
-    assert common.median_ms > 2 * stage.median_ms
-    assert stage.drag_fps > 2 * common.drag_fps
 
 
 def test_offline(chromium: Browser, tmp_path: Path) -> None:
