@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 
 MOVES = 60
 DRAG_MOVES = 180
-PLAY_MS = 5000
+DRAG_STEP_PX = 1.8
 
 _HOOK = """([picture, image]) => {
   const M = window.livemigBench = { input: null, paints: [], inputs: [] };
@@ -102,9 +102,9 @@ def _drag(page: Page, slider: str) -> tuple[float, float]:
     box = page.locator(slider).first.bounding_box()
     assert box
     handle_only = box["width"] < 40  # noUiSlider: its handle is what is dragged
-    x = box["x"] + (box["width"] / 2 if handle_only else 0.25 * box["width"])
+    x = box["x"] + (box["width"] / 2 if handle_only else 0.3 * box["width"])
     y = box["y"] + box["height"] / 2
-    step = (60 if handle_only else 0.5 * box["width"]) / DRAG_MOVES
+    reach = 60 if handle_only else 0.4 * box["width"]
     page.mouse.move(x, y)
     page.mouse.down()
     page.wait_for_timeout(400)
@@ -112,7 +112,7 @@ def _drag(page: Page, slider: str) -> tuple[float, float]:
     start = time.monotonic()
     for k in range(DRAG_MOVES):
         time.sleep(max(0.0, start + k / 60 - time.monotonic()))
-        page.mouse.move(x + step * (k + 1), y)
+        page.mouse.move(x + _there_and_back(DRAG_STEP_PX * (k + 1), reach), y)
     last = page.evaluate("() => livemigBench.inputs.at(-1)")
     page.mouse.up()
     page.wait_for_timeout(1500)
@@ -122,10 +122,16 @@ def _drag(page: Page, slider: str) -> tuple[float, float]:
     return len(during) / max(0.001, (last - first) / 1000), (after[-1] - last if after else 0.0)
 
 
-def playback_gaps(page: Page, running: str) -> list[float]:
-    """Milliseconds between frames for five seconds: of the page as it is, started by the JavaScript `running`."""
+def _there_and_back(way: float, reach: float) -> float:
+    """Each move changes the slider's value: a short slider is dragged to and fro."""
+    turn = way % (2 * reach)
+    return min(turn, 2 * reach - turn)
+
+
+def playback_gaps(page: Page, running: str, most_ms: float) -> list[float]:
+    """Milliseconds between frames for so long: of the page as it is, started by the JavaScript `running`."""
     gaps = page.evaluate(
         "([code, most]) => new Promise(done => { eval(code); const t = []; const f = (now) => { t.push(now);"
         " if (now - t[0] < most) requestAnimationFrame(f); else done(t.slice(1).map((x, i) => x - t[i])); };"
-        " requestAnimationFrame(f); })", [running, PLAY_MS])
+        " requestAnimationFrame(f); })", [running, most_ms])
     return [float(g) for g in gaps]

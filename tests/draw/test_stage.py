@@ -168,11 +168,12 @@ const { packed, layouts } = JSON.parse(readFileSync(0, "utf8"));
 const said = {};
 for (const [name, one] of Object.entries(packed)) {
   const run = m.runOf(m.unpack(one));
-  const style = { q: 1, plot: 196, uid: "u", width: 600, row: 25, measure: (text, size) => text.length * size * 0.55 };
+  const style = { q: 1, plot: 196, width: 600, row: 25, measure: (text, size) => text.length * size * 0.55 };
   const parts = [m.outcomeSentence(run), m.tableHtml(run)];
   for (const kind of ["time", "step"]) {
-    const drawn = m.timelineSvg(run, m.axisOf(run, 1200, 1, kind), null, style);
-    parts.push(drawn.svg, drawn.over);
+    const { sheet } = m.timelineSheet(run, m.axisOf(run, 1200, 1, kind), null, style);
+    parts.push(sheet.texts.map((one) => `${one.words} ${one.x} ${one.y}`).join());
+    parts.push(sheet.shapes.map((one) => (one.box ?? one.points).join()).join());
   }
   run.steps.forEach((step, i) => {
     parts.push(m.stateSentence(run, { t: step.t, i }));

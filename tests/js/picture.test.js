@@ -4,20 +4,19 @@ import { test } from "node:test";
 import { axisOf, bent, clipped, roundStep, spread } from "../../livemig/draw/static/axis.js";
 import { runOf, stepAt } from "../../livemig/draw/static/scene.js";
 import { sequenceSvg, stackWords } from "../../livemig/draw/static/sequence.js";
-import { timelineSvg } from "../../livemig/draw/static/timeline.js";
+import { timelineSheet } from "../../livemig/draw/static/timeline.js";
 import { cancelled, converging, measure, recorded } from "./traces.js";
 
 const RUNS = { converging: runOf(converging()), recorded: runOf(recorded()), cancelled: runOf(cancelled()), empty: runOf({ meta: {}, events: [] }) };
-const style = (q) => ({ q, plot: 196, uid: "u", measure });
+const style = (q) => ({ q, plot: 196, measure });
 
-/** Texts of an SVG string that overlap each other or leave 0..width. */
-function clashes(svg, width) {
-  const boxes = [...svg.matchAll(/<text x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)" font-size="([\d.]+)"[^>]*>([^<]*)</g)].map((m) => {
-    const [x, y, size] = [Number(m[1]), Number(m[2]), Number(m[4])];
-    const w = measure(m[5], size);
-    const left = m[3] === "end" ? x - w : m[3] === "middle" ? x - w / 2 : x;
-    return { words: m[5], left, right: left + w, top: y - size * 0.75, bottom: y + size * 0.2 };
-  }).filter((b) => b.words && !b.words.startsWith("lens"));
+/** Labels that overlap each other or leave 0..width. */
+function clashesOf(labels, width) {
+  const boxes = labels.map(({ words, x, y, size, anchor }) => {
+    const w = measure(words, size);
+    const left = anchor === "end" ? x - w : anchor === "middle" ? x - w / 2 : x;
+    return { words, left, right: left + w, top: y - size * 0.75, bottom: y + size * 0.2 };
+  });
   assert.ok(boxes.length > 5);
   const bad = boxes.filter((b) => b.left < -1 || b.right > width + 1).map((b) => `cut: ${b.words}`);
   boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b) => {
@@ -25,6 +24,16 @@ function clashes(svg, width) {
   }));
   return bad;
 }
+
+/** The same of an SVG string. */
+const clashes = (svg, width) => clashesOf(
+  [...svg.matchAll(/<text x="([-\d.]+)" y="([-\d.]+)" text-anchor="(\w+)" font-size="([\d.]+)"[^>]*>([^<]+)</g)]
+    .map(([, x, y, anchor, size, words]) => ({ x: Number(x), y: Number(y), anchor, size: Number(size), words })), width);
+
+/** All numbers of a sheet. */
+const numbersOf = (sheet) => [
+  ...sheet.shapes.flatMap(({ box, points }) => box ?? points.flat()), ...sheet.texts.flatMap(({ x, y, size }) => [x, y, size]),
+];
 
 test("the x axis: seconds at the left, the lens at the right, and back again", () => {
   const run = RUNS.converging;
@@ -85,10 +94,11 @@ for (const [name, run] of Object.entries(RUNS)) {
     for (const q of [1, 1.5]) {
       test(`${name} at ${width} px, type ${q}: numbers are finite, labels neither overlap nor are cut`, () => {
         for (const kind of ["time", "step"]) {
-          const { svg, rows } = timelineSvg(run, axisOf(run, width, q, kind), null, style(q));
-          assert.ok(!/NaN|undefined|Infinity/.test(svg), svg.match(/.{60}(NaN|undefined|Infinity)/)?.[0]);
+          const { sheet, rows } = timelineSheet(run, axisOf(run, width, q, kind), null, style(q));
+          assert.ok(numbersOf(sheet).every(Number.isFinite));
+          assert.ok(!/NaN|undefined|Infinity/.test(sheet.texts.map((t) => t.words).join()));
           assert.ok(rows.height > 300 * q);
-          assert.deepEqual(clashes(svg, width), []);
+          assert.deepEqual(clashesOf(sheet.texts.filter((t) => !t.upright), width), []);
         }
         for (let i = 0; i < run.steps.length; i += 1) {
           const { svg } = sequenceSvg(run, i, { ...style(q), width: Math.max(560 * q, width / 2), row: 25 });
@@ -102,10 +112,24 @@ for (const [name, run] of Object.entries(RUNS)) {
 
 test("no drawn line leaves its region by more than a few pixels", () => {
   const axis = axisOf(RUNS.converging, 1000, 1, "time");
-  const svg = timelineSvg(RUNS.converging, axis, RUNS.cancelled, style(1)).svg.replace(/<defs>.*<\/defs>/, "");
-  const xs = [...svg.matchAll(/[ML](-?[\d.]+) /g)].map((m) => Number(m[1]));
+  const { shapes } = timelineSheet(RUNS.converging, axis, RUNS.cancelled, style(1)).sheet;
+  const xs = shapes.flatMap(({ points }) => points?.map(([x]) => x) ?? []);
   assert.ok(xs.length > 50);
   assert.ok(Math.min(...xs) >= 40 && Math.max(...xs) <= 1020, `${Math.min(...xs)} .. ${Math.max(...xs)}`);
+});
+
+test("nothing is drawn across a gap, and the gap is marked", () => {
+  const trace = converging();
+  const at = trace.events.findIndex(([t]) => t >= 1);
+  trace.events.splice(at, 0, [0.3, "gap", "migration", "gap", 0, { until_s: 0.9 }]);
+  const run = runOf(trace);
+  const axis = axisOf(run, 1000, 1, "time");
+  const { sheet } = timelineSheet(run, axis, null, style(1));
+  const [left, right] = [axis.regions[0].x(0.3), axis.regions[0].x(0.9)];
+  const pending = sheet.shapes.filter(({ look }) => look.stroke === "dirty" && !look.fill);
+  assert.ok(pending.length >= 4);
+  for (const { points } of pending) for (const [x] of points) assert.ok(x <= left + 1e-6 || x >= right - 1e-6, `${x} in ${left}..${right}`);
+  assert.ok(sheet.shapes.some(({ box, look }) => look.fill === "dots" && Math.abs(box[0] - left) < 1e-6));
 });
 
 test("the diagram: one row is now, the loop is ink inside, later rows are future", () => {

@@ -77,7 +77,8 @@ function showValue(/** @type {any} */ input, /** @type {Control} */ c, /** @type
   const shown = c.kind === "choice" ? value : shownOf(c, value);
   if (input.type === "range") input.setAttribute("aria-valuetext", spoken(c, shown));
   if (held) return;
-  input.value = c.kind === "choice" ? value : input.type === "range" ? positionOf(c, shown) : (shown ?? "");
+  const text = String(c.kind === "choice" ? value : input.type === "range" ? positionOf(c, shown) : (shown ?? ""));
+  if (input.value !== text) input.value = text;
 }
 
 /** What the user's input means, or undefined while a number is half typed. @param {any} input @param {Control} c @returns {any} */

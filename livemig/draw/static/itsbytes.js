@@ -2,7 +2,7 @@
 // livemig.its.layout; nothing about a field is known here but its colour. Pure: HTML and SVG text out.
 
 import { saveAt } from "./scene.js";
-import { text } from "./timeline.js";
+import { text } from "./svg.js";
 import { esc } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run */

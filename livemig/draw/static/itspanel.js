@@ -2,6 +2,7 @@
 
 import { bitsSvg, entriesHtml, fieldOf, fieldsHtml, layoutOf, littleEndian, tablesAt, tablesNote } from "./itsbytes.js";
 import { saveAt } from "./scene.js";
+import { setHtml, showSvg } from "./svg.js";
 import { esc } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run */
@@ -77,42 +78,4 @@ export class ItsPanel {
     showSvg(el.bits, svg, width, height, live ? `${layout.size_bytes * 8} bits of the entry: ${words}` : "The entry's bits, not written yet");
     setHtml(el.fields, fieldsHtml(layout, id, hex, live));
   }
-}
-
-/**
- * Parsing and laying out what is there already would cost more than comparing it.
- * @param {any} element @param {string} html @returns {boolean} whether it was another
- */
-export function setHtml(element, html) {
-  if (written.get(element) === html) return false;
-  written.set(element, html);
-  element.innerHTML = html;
-  return true;
-}
-
-/** @type {WeakMap<object, string>} */
-const written = new WeakMap();
-
-/**
- * @param {any} svg @param {string | string[]} content in parts: only those that changed are written
- * @param {number} width @param {number} height @param {string} label
- */
-export function showSvg(svg, content, width, height, label) {
-  setAttribute(svg, "viewBox", `0 0 ${width} ${height}`);
-  setAttribute(svg, "height", String(height));
-  setAttribute(svg, "aria-label", label);
-  if (typeof content === "string") setHtml(svg, content);
-  else if (svg.childElementCount === content.length && partly.has(svg)) content.forEach((part, i) => setHtml(svg.children[i], part));
-  else {
-    partly.add(svg);
-    svg.innerHTML = content.map((part) => `<g>${part}</g>`).join("");
-    content.forEach((part, i) => written.set(svg.children[i], part));
-  }
-}
-
-/** @type {WeakSet<object>} pictures that are written in parts */
-const partly = new WeakSet();
-
-function setAttribute(/** @type {any} */ element, /** @type {string} */ name, /** @type {string} */ value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }

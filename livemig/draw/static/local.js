@@ -16,11 +16,13 @@ export function covers(f, tables) {
 
 /**
  * One run computed here. @param {Fields} f @param {Fields} tables @param {Control[]} controls
- * @returns {{run: Run | null, error: string}}
+ * @param {import("./model.js").MostOf} [most] with `turns` long runs have fewer rows, and the same outcome
+ * @returns {{run: Run | null, error: string, thinned?: boolean}}
  */
-export function computed(f, tables, controls) {
+export function computed(f, tables, controls, most = {}) {
   const error = problemOf(f, controls, tables.its_area_bytes);
   if (error) return { run: null, error };
-  const trace = simulate(f, tables);
-  return trace.meta.error ? { run: null, error: trace.meta.error } : { run: runOf(trace), error: "" };
+  const trace = simulate(f, tables, most);
+  if (trace.meta.error) return { run: null, error: trace.meta.error };
+  return { run: runOf(trace), error: "", thinned: Boolean(trace.meta.turns_without_rows) };
 }

@@ -9,8 +9,6 @@ import { bytes } from "./words.js";
 const COLUMNS = 32;
 const LABELS_EVERY = 4; // rows
 const INKS = ["paper", "ink", "mute", "edge", "send", "send-t", "dirty", "its"];
-const CHEAP_MS = 8; // a run that is played in less follows the slider at once
-const REST_MS = 80;
 
 export class MapPanel {
   /** @param {Record<string, any>} el @param {() => any} tables */
@@ -18,31 +16,18 @@ export class MapPanel {
     this.el = el;
     this.tables = tables;
     this.context = el.map.getContext("2d");
-    this.cost = 0;
     /** @type {Replay | null} */
     this.replay = null;
   }
 
   /** A new run, or another size or theme. @param {Run} run @param {number} t @param {any} style width, q, font, theme */
   show(run, t, style) {
-    clearTimeout(this.timer);
     this.style = style;
     this.t = t;
-    if (run === this.run || this.cost < CHEAP_MS) this.load(run);
-    else this.timer = setTimeout(() => this.load(run), REST_MS);
-  }
-
-  load(/** @type {Run} */ run) {
-    const began = performance.now();
     if (run !== this.run) this.play(run);
     this.frame = null;
     this.size();
-    this.moveTo(this.t);
-    this.cost = performance.now() - began;
-  }
-
-  remove() {
-    clearTimeout(this.timer);
+    this.moveTo(t);
   }
 
   play(/** @type {Run} */ run) {

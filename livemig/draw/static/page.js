@@ -66,7 +66,7 @@ function timePanel(/** @type {string} */ uid) {
     <span class="pos" data-el="position"></span></div>
     <div class="lm-scrub"><input type="range" data-el="scrub" min="0" max="1" step="0.0005" aria-label="Time cursor"></div>
     <h3 id="${uid}h-time" class="sr">Timeline, pending and threshold</h3>
-    <div class="lm-plot"><svg data-el="time" role="img" aria-label=""></svg><svg data-el="over" aria-hidden="true"></svg></div><div class="lm-leg" data-el="legend"></div></section>`;
+    <div class="lm-plot"><canvas data-el="shapes" aria-hidden="true"></canvas><svg data-el="time" role="img" aria-label=""></svg></div><div class="lm-leg" data-el="legend"></div></section>`;
 }
 
 const sequencePanel = (/** @type {string} */ uid) => `<section class="lm-p a-seq" aria-labelledby="${uid}h-seq">

@@ -9,8 +9,10 @@ import { esc } from "./words.js";
 import { unpack } from "./wire.js";
 
 /** @typedef {import("./scene.js").Run} Run @typedef {Record<string, any>} Fields */
-/** @typedef {{run: (run: Run) => void, pin: (run: Run | null) => void, say: (error: string) => void}} Show */
+/** @typedef {{run: (run: Run, streamingFrom: number | null) => void, pin: (run: Run | null) => void, say: (error: string) => void}} Show */
 
+const STREAM_MS = 150; // moves that follow each other faster than this are one drag
+const QUICK = { turns: 100 }; // within a drag: a run of minutes with fewer rows of its many equal windows
 const TELL_MS = 100; // while a slider is dragged Python hears of it this often; the picture does not wait for that
 
 export class ScenarioPanel {
@@ -21,6 +23,8 @@ export class ScenarioPanel {
     /** @type {Fields} moved here and not told yet */
     this.wanted = {};
     this.held = null;
+    this.movedAt = -Infinity;
+    this.streaming = false;
     this.asked = "";
     this.mailbox = new Mailbox((id, inputs) => this.ask(id, inputs), uid, () => Date.now(), () => show.say(SILENT));
     if (el.controls) el.controls.innerHTML = controlsHtml(this.controls, this.home, uid);
@@ -69,11 +73,11 @@ export class ScenarioPanel {
     return shown === "" && this.isLocal ? JSON.stringify(this.fields()) : this.model.get("_packed");
   }
 
-  /** @returns {{run: Run | null, error: string}} */
+  /** @returns {{run: Run | null, error: string, thinned?: boolean}} */
   now() {
     const recorded = this.model.get("_library")?.[this.model.get("_shown")];
     const packed = recorded ?? this.model.get("_packed");
-    if (!recorded && this.model.get("_shown") === "" && this.isLocal) return computed(this.fields(), this.tables, this.controls);
+    if (!recorded && this.model.get("_shown") === "" && this.isLocal) return computed(this.fields(), this.tables, this.controls, this.streaming ? QUICK : {});
     return { run: packed?.head ? runOf(unpack(packed)) : null, error: "" };
   }
 
@@ -93,17 +97,28 @@ export class ScenarioPanel {
   }
 
   schedule() {
+    this.again = true;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
-      this.refresh();
+      if (this.again) this.refresh();
     });
   }
 
+  /** The user's own moves come just before a frame: they go into that frame, but only one in each. */
+  refreshNow() {
+    const first = this.frame === undefined;
+    if (first) this.refresh();
+    this.schedule();
+    this.again = !first;
+  }
+
   refresh() {
+    this.again = false;
     const key = this.key();
     if (key !== this.drawn) {
       this.drawn = key;
-      const { run, error } = this.now();
+      const { run, error, thinned } = this.now();
+      this.thinned = thinned;
       if (run) this.draw(run);
       if (this.isLocal || error) this.show.say(error && `${error}. The picture is still the last run.`);
     }
@@ -113,7 +128,7 @@ export class ScenarioPanel {
   draw(/** @type {Run} */ run) {
     const before = this.recorded;
     this.recorded = run.source === "recorded" ? run : null;
-    this.show.run(run);
+    this.show.run(run, this.streaming ? this.movedAt : null);
     this.tellCoarse(run);
     if (this.recorded) this.show.pin(this.modelOf(run));
     else if (before) this.show.pin(before);
@@ -139,6 +154,11 @@ export class ScenarioPanel {
     const value = control && valueOf(target, control);
     if (value === undefined) return;
     const away = this.model.get("_shown") !== "";
+    const now = performance.now();
+    this.streaming = now - this.movedAt < STREAM_MS;
+    this.movedAt = now;
+    clearTimeout(this.resting);
+    if (this.streaming) this.resting = setTimeout(() => this.rest(), STREAM_MS);
     this.wanted = { ...this.wanted, [control.name]: value };
     this.held = target;
     this.showInputs();
@@ -147,8 +167,16 @@ export class ScenarioPanel {
       return;
     }
     if (away) this.model.set("_shown", "");
-    this.schedule();
+    this.refreshNow();
     this.teller ??= setTimeout(() => this.tell(), TELL_MS);
+  }
+
+  /** The drag pauses or is over: what was computed with fewer rows is computed whole. */
+  rest() {
+    clearTimeout(this.resting);
+    this.streaming = false;
+    if (this.thinned) this.drawn = "";
+    this.refresh();
   }
 
   /** Python hears of it: one update in flight, newest wins, as ipywidgets has it. */
@@ -164,6 +192,7 @@ export class ScenarioPanel {
   /** Only now may the element be written: writing a range that is dragged, or a number half typed, breaks it. */
   letGo() {
     this.held = null;
+    this.rest();
     this.tell();
     this.showInputs();
   }
@@ -242,6 +271,7 @@ export class ScenarioPanel {
   remove() {
     this.mailbox.close();
     clearTimeout(this.teller);
+    clearTimeout(this.resting);
     cancelAnimationFrame(this.frame);
     for (const off of this.offs) off();
   }

@@ -18,6 +18,7 @@ import { hasCalls, rowTimes, stepsOf } from "./steps.js";
  * @property {{a: number, b: number, zero: number} | null} lens @property {number | null} stopS @property {number} stoppedS
  * @property {Save[]} saves @property {Save | null} restored @property {number} loopPasses
  * @property {Record<string, any[]> | null} damage mappings that the destination lost, has stale or has wrong
+ * @property {{a: number, b: number}[]} gaps stretches in which nothing was observed
  * @property {Row[]} events @property {string} source simulated, recorded @property {[number, number][]} pauses when the vCPUs were out
  * @property {number | null} coarsePage bytes of a page, where the browser took several together @property {string} cutOff why it stopped early
  */
@@ -47,6 +48,7 @@ export function runOf(trace) {
     stoppedS: stopped.reduce((sum, s) => sum + s.b - s.a, 0),
     saves: savesOf(events, "SAVE_TABLES"), restored: savesOf(events, "RESTORE_TABLES").at(-1) ?? null, damage: meta.its?.report ?? null,
     loopPasses: passes.filter((p) => !p.final).length,
+    gaps: events.filter((r) => r[1] === "gap").map((r) => ({ a: r[0], b: r[5].until_s })),
     events, source: String(meta.source ?? ""), pauses: pausesOf(events, vm), coarsePage: meta.coarsened_page_bytes ?? null, cutOff: String(meta.cut_off ?? ""),
   };
   return run;

@@ -1,7 +1,7 @@
 // The seed's sequence diagram as SVG text: four lifelines, loop and alt frames, notes, activation bars that nest like
 // the call stack. Past is solid, now is inverted ink, future is dashed. Pure, given a text measurer.
 
-import { text } from "./timeline.js";
+import { text } from "./svg.js";
 import { valueAt } from "./scene.js";
 import { bytes, esc, plain } from "./words.js";
 
@@ -84,7 +84,7 @@ export function sequenceSvg(run, i, style) {
   const state = (/** @type {string} */ key) => (key === now ? "now" : (run.seen[key] ?? Infinity) <= i ? "past" : "future");
   const pen = { run, i, rows, bars: barsOf(run), x, y: places(rows, style.row * q, 34 * q), now, state, gutter, q, size: 12 * q, bar: 8 * q, nest: 5 * q, style };
   const body = [frames(pen), lifelines(pen), activations(pen), returns(pen)];
-  const texts = [];
+  const texts = [frameWords(pen)];
   for (const row of rows) if (row.from !== undefined) messages(pen, /** @type {Message} */ (row), body, texts);
   texts.push(...notes(pen));
   const parts = [...body, ...texts];
@@ -112,29 +112,39 @@ function levelOf(/** @type {Pen} */ pen, /** @type {string} */ key, /** @type {n
   return spanning.length ? spanning[spanning.length - 1][1] : 0;
 }
 
+const insideLoop = (/** @type {string} */ row) => ["iter", "pend", "send", "conv"].includes(row);
+
+/** The frames' words, above the lifelines: what the loop is at, and the two conditions, with the number where it has room. @param {Pen} pen */
+function frameWords({ run, y, x, q, size, now, i, style }) {
+  const t = run.steps[i].t;
+  const number = run.passes.filter((/** @type {any} */ p) => !p.final && p.a <= t + 1e-9).length || 1;
+  const of = insideLoop(now) ? `pass ${number} of ${run.loopPasses}` : `${run.loopPasses} pass${run.loopPasses === 1 ? "" : "es"}`;
+  const limit = valueAt(run.threshold, t);
+  const mute = `font-size="${size}" class="mute halo"`;
+  const at = x[THREAD] + 22 * q;
+  const full = limit === null ? "threshold" : `threshold, ${bytes(limit)}`;
+  const name = at + style.measure(`[ pending ≥ ${full} ]`, size) < x[VM] - 6 * q ? full : "threshold";
+  return [
+    text(x[THREAD] + 16 * q, y.loop + 12.5 * q, `pre-copy while active: ${of}`, "start", mute),
+    text(at, y.alt + 12.5 * q, `[ pending ≥ ${name} ]`, "start", mute), text(at, y.else + 13.5 * q, `[ pending < ${name} ]`, "start", mute),
+  ].join("");
+}
+
 /** The loop and its two branches; inside it the frame turns ink and the taken branch gets the well. @param {Pen} pen */
 function frames(pen) {
-  const { run, y, x, q, size, now, i } = pen;
+  const { y, x, q, now } = pen;
   const left = x[THREAD] - 48 * q;
   const wide = x[VM] + 82 * q - left;
-  const inside = ["iter", "pend", "send", "conv"].includes(now);
-  const t = run.steps[i].t;
-  const number = run.passes.filter((p) => !p.final && p.a <= t + 1e-9).length || 1;
-  const of = inside ? `pass ${number} of ${run.loopPasses}` : `${run.loopPasses} pass${run.loopPasses === 1 ? "" : "es"}`;
-  const limit = valueAt(run.threshold, t);
-  const threshold = limit === null ? "threshold" : `threshold, ${bytes(limit)}`;
+  const inside = insideLoop(now);
   const rect = (/** @type {number} */ px, /** @type {number} */ a, /** @type {number} */ w, /** @type {number} */ b, /** @type {string} */ more) =>
     `<rect x="${px}" y="${a}" width="${w}" height="${b - a}" ${more}/>`;
-  const mute = `font-size="${size}" class="mute halo"`;
   const branch = now === "send" ? ["alt", "else"] : now === "conv" ? ["else", "end"] : null;
   return [
     rect(left - 8 * q, y.loop, wide + 16 * q, y.end + 7 * q, `fill="none" stroke="var(--${inside ? "ink" : "edge"})" stroke-width="${(inside ? 1.6 : 1) * q}"`),
-    tab(pen, left - 8 * q, y.loop, "loop"), text(x[THREAD] + 16 * q, y.loop + 12.5 * q, `pre-copy while active: ${of}`, "start", mute),
+    tab(pen, left - 8 * q, y.loop, "loop"),
     branch ? rect(left, y[branch[0]], wide, y[branch[1]], 'fill="var(--well)"') : "",
     rect(left, y.alt, wide, y.end, `fill="none" stroke="var(--edge)" stroke-width="${q}"`), tab(pen, left, y.alt, "alt"),
-    text(x[THREAD] + 22 * q, y.alt + 12.5 * q, `[ pending ≥ ${threshold} ]`, "start", mute),
     `<path d="M${left} ${y.else}h${wide}" stroke="var(--edge)" stroke-dasharray="${5 * q} ${3 * q}"/>`,
-    text(x[THREAD] + 22 * q, y.else + 13.5 * q, `[ pending < ${threshold} ]`, "start", mute),
   ].join("");
 }
 

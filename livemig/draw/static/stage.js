@@ -1,23 +1,26 @@
 // The widget: traits in, DOM out. One View per displayed output; drawing is done by the pure modules, this one wires.
 
-import { axisOf } from "./axis.js";
-import { ItsPanel, setHtml, showSvg } from "./itspanel.js";
+import { ItsPanel } from "./itspanel.js";
 import { actionOf, keepsKey } from "./keys.js";
 import { MapPanel } from "./mappanel.js";
 import { textMeasure } from "./measure.js";
 import { ICONS, PANELS, legendHtml, pageHtml } from "./page.js";
 import { advance, atEnd, moved, toMark, toMoment, toStep } from "./player.js";
+import { Rest } from "./rest.js";
 import { ScenarioPanel } from "./scenario.js";
-import { markAt, runOf } from "./scene.js";
+import { runOf } from "./scene.js";
 import { sequenceSvg, stackWords } from "./sequence.js";
+import { setHtml, showSvg } from "./svg.js";
 import { stateSentence, tableHtml } from "./tableview.js";
-import { timelineName, timelineSvg } from "./timeline.js";
-import { comparison, damageList, esc, exactSeconds, outcomeSentence, plain } from "./words.js";
+import { TimePanel } from "./timepanel.js";
+import { comparison, damageList, esc, outcomeSentence, plain } from "./words.js";
 import { unpack } from "./wire.js";
 
 const SAY_MS = 900; // the state line is a live region: while playing it changes at most this often
-const FRAME_MS = 19; // a run that comes later than this after the one before it shows its timeline first
-const REST_MS = 70;
+const PART_MS = 3; // while a slider is dragged, each frame has the timeline and one other part that takes no longer ..
+const SCRIPT_MS = 8; // .. if the model and the timeline took less than this
+const REST_MS = 70; // after the last move of a drag the parts that were left out follow
+const LONG_MS = 12; // where the other parts take longer than this, the timeline is shown a frame before them
 const SYNC_MS = 250; // the cursor trait follows at rest, and this often while playing
 const MARK_MS = 1500; // prefers-reduced-motion: from mark to mark
 const PLOT = { s: 150, m: 196, l: 236 };
@@ -45,13 +48,15 @@ class View {
     this.axisKind = "time";
     this.playing = false;
     this.its = new ItsPanel(this.el, model.get("_layouts"));
+    this.time = new TimePanel(this.el);
+    this.rest = new Rest([
+      () => this.drawWords(), () => this.drawSequence(), () => this.drawMap(), () => this.its.show(this.run, this.cursor.t, this.style),
+    ]);
     this.said = { html: "", at: 0 };
-    this.cost = 0;
-    this.drawnAt = 0;
     this.synced = { t: model.get("cursor_s"), at: 0 };
     this.map = this.el.map ? new MapPanel(this.el, () => model.get("_tables")) : null;
     this.scenario = new ScenarioPanel(model, this.el, this.uid, {
-      run: (run) => this.newRun(run), pin: (run) => this.pin(run), say: (error) => this.sayError(error),
+      run: (run, streamingFrom) => this.newRun(run, streamingFrom), pin: (run) => this.pin(run), say: (error) => this.sayError(error),
     });
     this.run = this.scenario.first();
     this.pinned = pinnedRun(model.get("_pinned"));
@@ -108,7 +113,7 @@ class View {
       this.drawAll();
     };
     el.keys.onclick = () => el.help.showModal();
-    el.alternative.parentElement.addEventListener("toggle", () => (el.alternative.innerHTML = this.alternative));
+    el.alternative.parentElement.addEventListener("toggle", () => this.drawAlternative());
     el.panels.addEventListener("change", (e) => {
       this.gone[e.target.checked ? "delete" : "add"](e.target.value);
       this.root.querySelector(`.a-${e.target.value}`).hidden = !e.target.checked;
@@ -144,15 +149,11 @@ class View {
     if (this.el.error.textContent !== error) this.el.error.textContent = error;
   }
 
-  newRun(run) {
+  newRun(run, streamingFrom) {
     const before = this.run;
     this.run = run;
     this.cursor = moved(before, this.cursor, run);
-    this.drawRun();
-    const now = performance.now(); // slider to slider, as it is dragged: with what the browser itself needs for layout and paint
-    if (now - this.drawnAt < 1000) this.cost = 0.7 * this.cost + 0.3 * (now - this.drawnAt);
-    else this.cost = 0;
-    this.drawnAt = now;
+    this.drawRun(streamingFrom);
     this.settle();
   }
 
@@ -198,7 +199,7 @@ class View {
         const share = this.scrubbing;
         this.scrubbing = undefined;
         this.dragging = true;
-        this.go(this.axis.pick(share));
+        this.go(this.time.axis.pick(share));
         this.dragging = false;
       });
     }
@@ -256,33 +257,40 @@ class View {
     this.drawRun();
   }
 
-  drawRun() {
-    const { el, run } = this;
+  /** @param {number | null} streamingFrom when the move came that is one of many, or null: draw all of it */
+  drawRun(streamingFrom = null) {
+    const { el, run, rest } = this;
     const sentence = outcomeSentence(run);
     setHtml(el.outcome, sentence);
     this.showPinned();
     this.drawTime(plain(sentence));
     this.moveCursor();
-    clearTimeout(this.resting);
-    if (this.cost > FRAME_MS) this.resting = setTimeout(() => this.drawRest(), REST_MS);
-    else this.drawRest();
+    rest.forget();
+    if (streamingFrom === null) rest.all(LONG_MS);
+    else rest.next(performance.now() - streamingFrom < SCRIPT_MS ? PART_MS : -1, REST_MS);
   }
 
-  /** What may come a moment later where a frame is short: at once on a machine that is fast enough. */
-  drawRest() {
+  drawWords() {
     const { el, run } = this;
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
     el.why.textContent = reason;
     setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
     if (el.source) setHtml(el.source, esc(run.name));
-    this.alternative = tableHtml(run);
-    if (el.alternative.parentElement.open) el.alternative.innerHTML = this.alternative;
+    this.alternative = null;
+    if (el.alternative.parentElement.open) this.drawAlternative();
+    this.drawPosition();
+    this.say();
+  }
+
+  drawAlternative() {
+    this.alternative ??= tableHtml(this.run);
+    setHtml(this.el.alternative, this.alternative);
+  }
+
+  drawMap() {
     const width = this.map && this.widthOf("map", 0);
-    if (width) this.map.show(run, this.cursor.t, { ...this.style, width, font: this.font, theme: `${this.shownTheme} ${this.q}` });
-    this.its.show(run, this.cursor.t, this.style);
-    this.sequenceStep = -1;
-    this.drawCursor();
+    if (width) this.map.show(this.run, this.cursor.t, { ...this.style, width, font: this.font, theme: `${this.shownTheme} ${this.q}` });
   }
 
   showPinned() {
@@ -295,29 +303,24 @@ class View {
   }
 
   drawTime(sentence) {
-    const { el, run, beside } = this;
+    const { run, beside } = this;
     const width = this.widthOf("time", 600);
-    const style = { ...this.style, plot: PLOT[this.root.dataset.size], uid: this.uid };
-    this.axis = axisOf(run, width, this.q, this.axisKind, beside);
-    const { parts, over, rows } = timelineSvg(run, this.axis, beside, style);
-    this.rows = rows;
-    showSvg(el.time, parts, width, rows.height, timelineName(run, sentence));
-    showSvg(el.over, over, width, rows.height, "");
-    el.scrub.style.left = `${this.axis.left - 8}px`;
-    el.scrub.style.width = `${this.axis.right - this.axis.left + 16}px`;
-    el.legend.style.paddingLeft = `${this.axis.left}px`;
-    this.dated = [...el.time.querySelectorAll(".pass,.pt,.mk")].map((e) => ({ e, kind: e.classList[0], a: Number(e.dataset.a ?? e.dataset.t), b: Number(e.dataset.b ?? e.dataset.t) }));
-    this.shapes = Object.fromEntries(["cursor", "head", "twin", "past"].map((name) => [name, el.over.querySelector(`.${name}`)]));
+    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: this.shownTheme };
+    this.time.show(run, beside, style, sentence);
   }
 
   drawCursor() {
     this.moveCursor();
-    const { el, run, cursor } = this;
-    el.position.innerHTML = `event <b>${cursor.i + 1}</b> of ${run.steps.length}`;
+    const { run, cursor } = this;
+    this.drawPosition();
     if (this.sequenceStep !== cursor.i) this.drawSequence();
     if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
     this.its.moveTo(run, cursor.t, this.style);
     this.map?.moveTo(cursor.t);
+  }
+
+  drawPosition() {
+    setHtml(this.el.position, `event <b>${this.cursor.i + 1}</b> of ${this.run.steps.length}`);
   }
 
   say() {
@@ -327,20 +330,7 @@ class View {
   }
 
   moveCursor() {
-    const { axis, rows, q, cursor, shapes, el } = this;
-    const { t } = cursor;
-    const x = axis.cursor(t, cursor.i);
-    shapes.cursor.setAttribute("d", `M${x} ${rows.pass - 7 * q}V${rows.axis - 9 * q}M${x} ${rows.axis + 5 * q}V${rows.zero + 8}`);
-    shapes.head.setAttribute("d", `M${x - 5 * q} ${rows.pass - 8 * q}h${10 * q}l${-5 * q} ${7 * q}Z`);
-    const wide = axis.regions[0];
-    shapes.twin.setAttribute("d", axis.inLens(t) ? `M${wide.x(t)} ${rows.pass - 4}V${rows.zero + 4}` : "");
-    shapes.past.setAttribute("width", String(Math.max(0, x)));
-    if (!this.dragging) el.scrub.value = String((x - axis.left) / (axis.right - axis.left));
-    el.scrub.setAttribute("aria-valuetext", `${exactSeconds(t)}, ${markAt(this.run, t)}`);
-    for (const { e, kind, a, b } of this.dated) {
-      const time = t >= b - 1e-7 ? "past" : t >= a - 1e-7 ? "now" : "future";
-      if (e.classList[1] !== time) e.setAttribute("class", `${kind} ${time}`);
-    }
+    this.time.moveTo(this.cursor, this.dragging);
   }
 
   drawSequence() {
@@ -358,7 +348,7 @@ class View {
   remove() {
     this.stop();
     clearTimeout(this.settling);
-    clearTimeout(this.resting);
+    this.rest.forget();
     this.resizer.disconnect();
     this.themed.disconnect();
     this.scenario.remove();
