@@ -1,16 +1,20 @@
-"""A TCP proxy on 127.0.0.1 that delivers every byte later: a stand-in for the distance to Binder."""
+"""A TCP proxy on 127.0.0.1 that delivers every byte later: a stand-in for the distance to Binder.
+
+A process of its own (`python delay_proxy.py PORT`), so that it takes no time from the test that measures.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 ONE_WAY_S = 0.05
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay_s: float) -> None:
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Copy until the end; what is read waits in a queue, so the delay adds no limit to the rate."""
     waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
@@ -31,44 +35,30 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay_
             data = await source.read(65536)
         except OSError:
             data = b""
-        waiting.put_nowait((loop.time() + delay_s, data))
+        waiting.put_nowait((loop.time() + ONE_WAY_S, data))
     await delivering
 
 
-class _Proxy:
-    def __init__(self, target_port: int, delay_s: float) -> None:
-        self.target_port, self.delay_s = target_port, delay_s
-        self.ready = threading.Event()
+async def _serve(target_port: int) -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", target_port)
+        await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
 
-    async def serve(self) -> None:
-        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
-        self.port = int(server.sockets[0].getsockname()[1])
-        self.ready.set()
-        async with server:
-            await self.over.wait()
-
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
-        try:
-            await asyncio.gather(_pump(reader, back, self.delay_s), _pump(there, writer, self.delay_s),
-                                 return_exceptions=True)
-        except asyncio.CancelledError:
-            pass  # the proxy is being closed; asyncio would report it as an error of the server's
-        finally:
-            back.close()
-            writer.close()
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
 
 
 @contextmanager
-def delay_proxy(target_port: int, delay_s: float = ONE_WAY_S) -> Iterator[int]:
-    """Run the proxy in a thread and yield its port; at the end its connections are closed."""
-    proxy = _Proxy(target_port, delay_s)
-    thread = threading.Thread(target=lambda: asyncio.run(proxy.serve()), daemon=True)
-    thread.start()
-    assert proxy.ready.wait(10)
-    try:
-        yield proxy.port
-    finally:
-        proxy.loop.call_soon_threadsafe(proxy.over.set)
-        thread.join(10)
+def delay_proxy(target_port: int) -> Iterator[int]:
+    """Run the proxy and yield its port."""
+    with subprocess.Popen([sys.executable, __file__, str(target_port)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))

@@ -24,8 +24,9 @@ _HOOK = """([picture, image]) => {
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
+      waiting = false; // the next change belongs to the next frame, also when it comes before this message
       const channel = new MessageChannel();
-      channel.port1.onmessage = () => { waiting = false; M.paints.push(performance.now()); };
+      channel.port1.onmessage = () => M.paints.push(performance.now());
       channel.port2.postMessage(0);
     });
   };

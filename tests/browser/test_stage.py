@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from livemig.draw.stage import Stage
@@ -212,6 +213,8 @@ def test_pictures_in_jupyterlab(notebook_page: NotebookPage, stage_notebook: str
         page.wait_for_timeout(400)
         assert page.evaluate(OVERLAPS) == []
         notebook_page.screenshot(f"stage-{width}-{theme}")
+    found = Axe().run(page, context=".lm").response["violations"]  # our cell only: JupyterLab's own page has some
+    assert [(v["id"], [n["html"][:150] for n in v["nodes"]][:3]) for v in found] == []
 
 
 SHOWN = {

@@ -1,5 +1,6 @@
 // The scenario's inputs as native controls. What they are (label, unit, range) comes from Scenario's field metadata.
 
+import { setAttribute } from "./svg.js";
 import { digits, esc } from "./words.js";
 
 /**
@@ -75,7 +76,7 @@ export function showValues(root, controls, values, held) {
 
 function showValue(/** @type {any} */ input, /** @type {Control} */ c, /** @type {any} */ value, /** @type {boolean} */ held) {
   const shown = c.kind === "choice" ? value : shownOf(c, value);
-  if (input.type === "range") input.setAttribute("aria-valuetext", spoken(c, shown));
+  if (input.type === "range") setAttribute(input, "aria-valuetext", spoken(c, shown));
   if (held) return;
   const text = String(c.kind === "choice" ? value : input.type === "range" ? positionOf(c, shown) : (shown ?? ""));
   if (input.value !== text) input.value = text;

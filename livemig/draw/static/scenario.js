@@ -5,6 +5,7 @@ import { controlsHtml, showValues, valueOf } from "./controls.js";
 import { computed, covers } from "./local.js";
 import { Mailbox } from "./mailbox.js";
 import { runOf } from "./scene.js";
+import { setAttribute, setHtml } from "./svg.js";
 import { esc } from "./words.js";
 import { unpack } from "./wire.js";
 
@@ -13,7 +14,7 @@ import { unpack } from "./wire.js";
 
 const STREAM_MS = 150; // moves that follow each other faster than this are one drag
 const QUICK = { turns: 100 }; // within a drag: a run of minutes with fewer rows of its many equal windows
-const TELL_MS = 100; // while a slider is dragged Python hears of it this often; the picture does not wait for that
+const TELL_MS = 250; // while a slider is dragged Python hears of it this often; the picture does not wait for that
 
 export class ScenarioPanel {
   /** @param {any} model @param {Record<string, any>} el @param {string} uid @param {Show} show */
@@ -145,7 +146,7 @@ export class ScenarioPanel {
   tellCoarse(/** @type {Run} */ run) {
     const size = run.coarsePage ? `more than ${this.tables.most_pages.toLocaleString("en")} pages: computed with pages of ${run.coarsePage / 1024} KiB` : "";
     const cut = run.cutOff ? `computed up to here only: ${run.cutOff}` : "";
-    if (this.el.coarse) this.el.coarse.textContent = [size, cut].filter(Boolean).join("; ");
+    if (this.el.coarse) setHtml(this.el.coarse, esc([size, cut].filter(Boolean).join("; ")));
   }
 
   // -- controls ------------------------------------------------------------------------------------------------------
@@ -202,9 +203,11 @@ export class ScenarioPanel {
     if (this.el.controls) showValues(this.el.controls, this.controls, fields, this.held);
     this.presets.forEach((/** @type {any} */ one, /** @type {number} */ i) => {
       const here = this.model.get("_shown") === "" && same({ ...this.home, ...one.fields }, fields);
-      this.el.presets.children[i].setAttribute("aria-pressed", String(here));
+      setAttribute(this.el.presets.children[i], "aria-pressed", String(here));
     });
-    if (this.el.recording) this.el.recording.value = this.model.get("_shown") in (this.model.get("_library") ?? {}) ? this.model.get("_shown") : "";
+    const shown = this.model.get("_shown");
+    const recording = shown in (this.model.get("_library") ?? {}) ? shown : "";
+    if (this.el.recording && this.el.recording.value !== recording) this.el.recording.value = recording;
   }
 
   // -- presets and recordings ----------------------------------------------------------------------------------------

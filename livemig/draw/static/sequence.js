@@ -266,9 +266,10 @@ function notes(pen) {
   const { run, x, y, q, state } = pen;
   const quiet = (/** @type {string} */ key) => (state(key) === "now" ? "past" : state(key));
   const stopped = run.seen.dvs <= pen.i ? "past" : "future";
+  const free = wordsEnd(pen, "send") + 8 * q;
   const out = [
     note(pen, x[THREAD] + 52 * q, y.start, "thread starts; the VM runs on", "var(--edge)", state("start")),
-    note(pen, x[VM] + 4 * q, y.send + 2 * q, "VM runs, dirties pages", "var(--run)", quiet("send"), wordsEnd(pen, "send") + 8 * q),
+    note(pen, x[VM] + 4 * q, y.send + 2 * q, fitting(pen, ["VM runs, dirties pages", "VM dirties pages", "VM runs"], free), "var(--run)", quiet("send"), free),
     note(pen, x[ITS] - 44 * q, y.save, "tables → guest RAM", "var(--its)", state("save")),
     note(pen, x[VM] - 62 * q, y.vsn, "VM stopped", "var(--ink)", stopped),
     words(pen, (x[THREAD] + x[VM]) / 2 + 10 * q, y.ret - 2.5 * q, "return", "middle", state("ret")),
@@ -284,8 +285,14 @@ function wordsEnd(/** @type {Pen} */ pen, /** @type {string} */ key) {
   return start + pen.style.measure(message.text, pen.size, 650);
 }
 
-function note(/** @type {Pen} */ { q, size, style }, /** @type {number} */ centre, /** @type {number} */ y, /** @type {string} */ s, /** @type {string} */ colour, /** @type {string} */ state, least = 0) {
-  const w = style.measure(s, size, 650) + 16 * q;
+const noteWidth = (/** @type {Pen} */ { size, q, style }, /** @type {string} */ s) => style.measure(s, size, 650) + 16 * q;
+
+/** The first wording that has room right of `left`; the last one if none has. @param {Pen} pen @param {string[]} variants @param {number} left */
+const fitting = (pen, variants, left) => variants.find((s) => left + noteWidth(pen, s) < pen.style.width) ?? variants[variants.length - 1];
+
+function note(/** @type {Pen} */ pen, /** @type {number} */ centre, /** @type {number} */ y, /** @type {string} */ s, /** @type {string} */ colour, /** @type {string} */ state, least = 0) {
+  const { q, size, style } = pen;
+  const w = noteWidth(pen, s);
   const x = Math.min(Math.max(centre - w / 2, least), style.width - w - 1);
   const h = 19 * q;
   const dash = state === "future" ? `stroke-dasharray="${3 * q} ${2 * q}"` : "";

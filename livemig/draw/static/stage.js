@@ -10,7 +10,7 @@ import { Rest } from "./rest.js";
 import { ScenarioPanel } from "./scenario.js";
 import { runOf } from "./scene.js";
 import { sequenceSvg, stackWords } from "./sequence.js";
-import { setHtml, showSvg } from "./svg.js";
+import { setAttribute, setHtml, showSvg } from "./svg.js";
 import { stateSentence, tableHtml } from "./tableview.js";
 import { TimePanel } from "./timepanel.js";
 import { comparison, damageList, esc, outcomeSentence, plain } from "./words.js";
@@ -52,7 +52,7 @@ class View {
     this.rest = new Rest([
       () => this.drawWords(), () => this.drawSequence(), () => this.drawMap(), () => this.its.show(this.run, this.cursor.t, this.style),
     ]);
-    this.said = { html: "", at: 0 };
+    this.said = { html: "", at: -Infinity };
     this.synced = { t: model.get("cursor_s"), at: 0 };
     this.map = this.el.map ? new MapPanel(this.el, () => model.get("_tables")) : null;
     this.scenario = new ScenarioPanel(model, this.el, this.uid, {
@@ -228,7 +228,7 @@ class View {
 
   playMarks() {
     this.cursor = toMark(this.run, this.cursor, 1);
-    this.said.at = 0;
+    this.said.at = -Infinity;
     this.drawCursor();
     this.syncCursor(false);
     if (atEnd(this.run, this.cursor)) this.stop();
@@ -274,7 +274,7 @@ class View {
     const { el, run } = this;
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
-    el.why.textContent = reason;
+    setHtml(el.why, esc(reason));
     setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
     if (el.source) setHtml(el.source, esc(run.name));
     this.alternative = null;
@@ -295,7 +295,7 @@ class View {
 
   showPinned() {
     const { el, run, beside } = this;
-    el.pin.setAttribute("aria-pressed", String(Boolean(this.pinned)));
+    setAttribute(el.pin, "aria-pressed", String(Boolean(this.pinned)));
     setHtml(el.pin, this.pinned ? "Unpin" : "Pin this run");
     el.compare.hidden = !beside;
     setHtml(el.compare, beside ? comparison(run, beside) : "");
