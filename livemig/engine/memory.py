@@ -75,6 +75,8 @@ class GuestMemory:
         overlap = self._set_first < self._data[0] or self._set_first + self._set_pages > self._data[1]
         self._touched = np.zeros(self.ram_pages, dtype=np.bool_) if overlap or s.contents else None
         self._log = np.zeros(self._set_pages, dtype=np.bool_) if self._touched is not None else None
+        if self._touched is not None:
+            self._touch_before_t0(workload)
         self._device_pages: set[int] = set()  # written by a device since the last sync
         self._waiting: set[int] = set()  # of those, counted and not sent yet
         self.here = RamBytes(self.ram_pages, s.page_bytes, s.contents)
@@ -88,6 +90,13 @@ class GuestMemory:
         """Apply the guest's writes up to `t_s` where their bytes matter before the next sync (eager memories only)."""
         if self._log is not None:
             self._apply_writes(t_s, self._log, 0)
+
+    def _touch_before_t0(self, workload: Workload) -> None:
+        """What the guest wrote before the migration is not zero any more; its bytes are part of the noise."""
+        assert self._touched is not None
+        for pages in workload.pages(0, self._applied_writes):
+            for index in _indices(pages, self._set_pages):
+                _mark(self._touched, index, self._set_first)
 
     def _apply_writes(self, t_s: float, target: NDArray[np.bool_], offset: int) -> None:
         first, last = self._applied_writes, self._workload.writes_by(t_s)
