@@ -82,8 +82,9 @@ class Action:
     """A user command or a fault of the run's plan: what, and at a time or at a moment of the switchover.
 
     `do` is one of ACTIONS. Faults: after `link_failure` the next write fails; a `silent_peer` keeps the connection and
-    reads nothing, so that writes block; `destination_dies` ends that process (its socket closes). `at` is "time" (then `at_s` counts from T0), "pre-switchover" or "stop-copy" (then `at_s`
-    counts from the beginning of that moment). `value` is the new limit in seconds or bytes per second.
+    reads nothing, so that writes block; `destination_dies` ends that process (its socket closes). `at` is "time" (then
+    `at_s` counts from T0), "pre-switchover" or "stop-copy" (then `at_s` counts from the beginning of that moment).
+    `value` is the new limit in seconds or bytes per second.
     """
 
     do: str
@@ -183,10 +184,10 @@ class Scenario:
     destination_paused: bool = _switch(False, "Destination started with -S", "QEMU 10.0.13 system/vl.c; libvirt does")
     multifd_channels: int = _number(0, "", "multifd-channels (0: no multifd; 10.0 only)", 0, 255, _QEMU)
     auto_converge: bool = _switch(False, "auto-converge", _QEMU)
-    throttle_initial_pct: int = _number(20, "%", "cpu-throttle-initial", 1, 99, _QEMU)
-    throttle_increment_pct: int = _number(10, "%", "cpu-throttle-increment", 1, 99, _QEMU)
-    throttle_max_pct: int = _number(99, "%", "max-cpu-throttle", 1, 99, _QEMU)
-    throttle_trigger_pct: int = _number(50, "%", "throttle-trigger-threshold", 1, 100, _QEMU)
+    throttle_initial_pct: int = _number(20, "", "cpu-throttle-initial, percent", 1, 99, _QEMU)
+    throttle_increment_pct: int = _number(10, "", "cpu-throttle-increment, percent", 1, 99, _QEMU)
+    throttle_max_pct: int = _number(99, "", "max-cpu-throttle, percent", 1, 99, _QEMU)
+    throttle_trigger_pct: int = _number(50, "", "throttle-trigger-threshold, percent", 1, 100, _QEMU)
     catch_up_s: float | None = _number(
         0.0,
         "s",

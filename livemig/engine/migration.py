@@ -305,7 +305,7 @@ def migration_bh_schedule(s: MigrationState) -> None:
 
 # -- destination ------------------------------------------------------------------------------------------------------
 def incoming(s: MigrationState) -> None:
-    """The destination loads what has arrived and starts the guest (once). Raises `MigrationError` when it dies first."""
+    """The destination loads what has arrived and starts the guest (once); `MigrationError` when it dies first."""
     if s.destination_loaded:
         return
     # Compare now: RESTORE_TABLES takes pending bits out of the destination's RAM.

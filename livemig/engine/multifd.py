@@ -1,7 +1,7 @@
 """multifd: RAM pages go in packets over several channels of their own (QEMU 10.0.13 migration/multifd*.c).
 
-Theory of operation. Pages, zero or not, are gathered in a packet of 512 KiB worth of pages; a full packet is handed to a
-channel when the next page comes, one that belongs to another RAM block or ends a round of the scan goes as it is. A
+Theory of operation. Pages, zero or not, are gathered in a packet of 512 KiB worth of pages; a full packet is handed to
+a channel when the next page comes, one that belongs to another RAM block or ends a round of the scan goes as it is. A
 packet costs its header, with room for the address of every page, and its pages that are not zero: a zero page costs
 nothing more. A channel counts a packet when it has written it, so when the migration thread finds that the window's
 budget is used up each channel still has one packet under way. That is why a window overshoots by a packet and one more

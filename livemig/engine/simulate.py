@@ -111,6 +111,8 @@ def _reason(s: MigrationState) -> str:
         return s.reason
     exact = [int(r.data["size_bytes"]) for r in s.machine.rows if r.kind == "pending" and r.name == "exact"]
     start = f"gave up {s.plan.gave_up}: "
+    if s.channel.silent:
+        return start + "the peer is silent, so a write did not come to its end"
     if not exact:
         return start + f"the first pass was not done, {s.pending_bytes / _MIB:.1f} MiB were still to send"
     limit = s.bandwidth_limit_bytes_per_s

@@ -1,11 +1,11 @@
 """auto-converge: a guest that writes too fast is slowed down by letting its vCPUs sleep.
 
-Theory of operation. A timer ticks; at each tick the vCPUs leave the guest and sleep, then they run for one time slice of
-10 ms. With p percent a turn takes 10 ms / (1 - p/100), of which the sleep is the p percent. `Throttle.work_s` is the
+Theory of operation. A timer ticks; at each tick the vCPUs leave the guest and sleep, then they run for one time slice
+of 10 ms. With p percent a turn takes 10 ms / (1 - p/100), of which the sleep is the p percent. `Throttle.work_s` is the
 time that the guest has really worked: it stands while the vCPUs sleep. The guest's clock does not stand, so a guest
-whose work is due by the clock catches some of it up when it wakes (`Scenario.catch_up_s`). Once a pass, but at most once
-a second, `migration_trigger_throttle` decides whether to sleep more. A second timer (10.0) syncs the dirty log each
-five seconds if no pass has.
+whose work is due by the clock catches some of it up when it wakes (`Scenario.catch_up_s`). At a sync, but at most
+once a second, `migration_trigger_throttle` decides whether to sleep more. A second timer (10.0) syncs the dirty log
+each five seconds if no pass has.
 
 Sources: QEMU 10.0.13 migration/cpu-throttle.c, migration/ram.c migration_trigger_throttle, mig_throttle_guest_down.
 """

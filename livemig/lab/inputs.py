@@ -164,7 +164,8 @@ def _dots(recording: Record) -> list[tuple[float, int]]:
     seen = [(row[t], row[dots]) for row in recording["polls"]
             if row[dots] is not None and row[t] < stop and row[status] in ("setup", "active", None)]
     last = lookup(recording, "guest_seen.src_dots")
-    if isinstance(last, int) and not _throttled(recording) and lookup(recording, "final.status") == "completed" and stop < float("inf"):
+    to_the_end = lookup(recording, "final.status") == "completed" and not _throttled(recording)
+    if isinstance(last, int) and to_the_end and stop < float("inf"):
         seen.append((stop, last))
     return seen
 
