@@ -32,7 +32,8 @@ class Channel:
         self.error: str | None = None
         self.silent = False  # the peer reads nothing: writes block
         self.block = -1
-        self.packets = Packets(scenario.multifd_channels, scenario.page_bytes) if scenario.multifd_channels else None
+        channels = scenario.multifd_channels
+        self.packets = Packets(channels, scenario.page_bytes, scenario.pages) if channels else None
 
     def page_s(self, zero: bool) -> float:
         """Seconds that one page takes, sent back to back."""

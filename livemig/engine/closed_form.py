@@ -2,8 +2,8 @@
 
 Rounds follow each other without windows: each sends what the last one left, and leaves what the guest dirtied
 meanwhile, at most its working set. As soon as that fits into bandwidth x downtime-limit the guest is stopped and the
-rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions; `livemig validate`
-shows beside the engine what they are worth.
+rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions;
+`livemig validate` shows beside the engine what they are worth.
 """
 
 from __future__ import annotations

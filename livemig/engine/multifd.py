@@ -30,9 +30,10 @@ FLUSH_BYTES = 8  # RAM_SAVE_FLAG_MULTIFD_FLUSH in the main stream
 class Packets:
     """The packet that is being filled, what was handed to the channels, and what they have not yet counted."""
 
-    def __init__(self, channels: int, page_bytes: int, taken: int = 1) -> None:
-        """`taken`: so many of QEMU's pages are one page here (`coarse.py`)."""
+    def __init__(self, channels: int, page_bytes: int, pages: int, taken: int = 1) -> None:
+        """`pages`: of all RAM blocks. `taken`: so many of QEMU's pages are one page here (`coarse.py`)."""
         self.channels = channels
+        self.pages = pages
         self.page_bytes = page_bytes
         self.pages_in_packet = max(1, PACKET_BYTES // page_bytes)
         self.header_bytes = (HEADER_BYTES + OFFSET_BYTES * max(1, PACKET_BYTES * taken // page_bytes)) * max(
@@ -87,6 +88,8 @@ class Packets:
 
     def pages_until(self, budget_bytes: float, zero: bool, most: int) -> int:
         """After how many pages of one class more than `budget_bytes` are counted in all; `most` at most."""
+        if math.isinf(budget_bytes):
+            return most
         queued, normal, flight, counted = self.queued, self.queued_normal, deque(self.in_flight), self.counted_bytes
         done = 0
         while done < most:
@@ -133,7 +136,7 @@ class PacketGather:
         left_s = max(0.0, MAX_WAIT_S - self.elapsed_s)
         until = self.pages + math.ceil(left_s / channel.page_s(zero) - 1e-9)
         by_time = max(1, -(-until // SLICE_PAGES) * SLICE_PAGES - self.pages)
-        return self._packets.pages_until(self._until_bytes, zero, by_time)
+        return self._packets.pages_until(self._until_bytes, zero, min(by_time, self._packets.pages))
 
     def add(self, channel: _Paced, run: Run) -> None:
         """Account for a run's pages and time; its bytes count when its packets are handed over."""

@@ -34,10 +34,13 @@ class Plan:
 
     def arm_sync_timer(self, s: MigrationState) -> None:
         """A timer of the main thread."""
-        s.machine.at(s.machine.t_s + s.rules.sync_timer_s, lambda: self._sync_timer(s))
+        s.machine.at(s.machine.t_s + s.rules.sync_timer_s, lambda: self.sync_timer(s))
 
-    def _sync_timer(self, s: MigrationState) -> None:
-        if s.sync_timer_on and s.paused_at_s is None and not s.big_lock:  # it is the guest's time that it measures
+    def sync_timer(self, s: MigrationState) -> None:
+        """A tick: it measures the guest's time, needs the big lock, and waits for the burst that holds the bitmap."""
+        if s.sending:
+            s.sync_due = True
+        elif s.sync_timer_on and s.paused_at_s is None and not s.big_lock:
             with s.machine.on("main"):
                 cpu_throttle_dirty_sync_timer_tick(s)
 

@@ -147,6 +147,7 @@ def _send_pages(s: MigrationState, gather: Gather | PacketGather | None) -> None
     _write_or_fail(s)
     s.guest_runs()
     sent = _Sent(s.machine.t_s)
+    s.sending = True
     while not (gather and (gather.over or gather.out_of_time)):
         s.wait_while_silent()
         if channel.error is not None:
@@ -170,6 +171,7 @@ def _send_pages(s: MigrationState, gather: Gather | PacketGather | None) -> None
     s.counters.normal_pages += sent.pages
     s.counters.duplicate_pages += sent.zero_pages
     s.machine.emit("send", "ram", vars(sent))
+    s.sent()
     _write_or_fail(s)
 
 

@@ -88,6 +88,8 @@ class MigrationState:
     paused_total_s: float = 0.0
     sync_timer_on: bool = False
     syncs_at_timer: int = 0
+    sync_due: bool = False
+    sending: bool = False
     big_lock: bool = False
     reason: str = ""
     marked_pass: int = 0
@@ -156,6 +158,13 @@ class MigrationState:
                 self.waits_for_peer = True
                 raise PeerIsSilent
             self.machine.advance_to(self.machine.alarms[0][0])
+
+    def sent(self) -> None:
+        """A burst is over; a sync that waited for it comes now."""
+        self.sending = False
+        if self.sync_due and self.plan is not None:
+            self.sync_due = False
+            self.plan.sync_timer(self)
 
     def arm_sync_timer(self) -> None:
         """The next tick of auto-converge's own sync; see `Plan.sync_timer`."""
