@@ -103,8 +103,12 @@ class GuestMemory:
         if last <= first:
             return
         self._applied_writes = last
+        written = self._workload.pages(first, last)
         number = first
-        for pages in self._workload.pages(first, last):
+        if self.here.array is not None:  # of many writes only the last are drawn: they have the last numbers
+            blocks = list(written)
+            written, number = iter(blocks), last - sum(map(_count, blocks))
+        for pages in written:
             for index in _indices(pages, self._set_pages):
                 _mark(target, index, offset)
                 if self._touched is not None:
@@ -246,6 +250,10 @@ def _filled_interval(s: Scenario) -> tuple[int, int]:
     low = min(s.filled_offset_bytes, s.ram_bytes)
     size = s.ram_bytes - low if s.filled_bytes is None else min(s.filled_bytes, s.ram_bytes - low)
     return low // s.page_bytes, (low + size) // s.page_bytes if size else low // s.page_bytes
+
+
+def _count(pages: Pages) -> int:
+    return pages.count if isinstance(pages, PageRange) else len(pages)
 
 
 def _indices(pages: Pages, size: int) -> list[slice | NDArray[np.int64]]:

@@ -97,7 +97,7 @@ class Plan:
 
     def give_up(self, s: MigrationState, why: str) -> None:
         """Cancel a run that has not come to its switchover; `why` says more than its time being over."""
-        if s.status in ("setup", "active", "pre-switchover") and not s.big_lock:
+        if s.status in ("setup", "active", "pre-switchover") and not (s.big_lock or s.all_sent):
             self.gave_up = f"at {s.machine.t_s:.6g} s, {why}" if why else f"after {give_up_after_s(s):.6g} s"
             self._cancel(s)
 

@@ -24,7 +24,8 @@ export class PlanOfRun {
 
   armGiveUp() {
     this.s.machine.at(giveUpAfter(this.s), () => {
-      if (!["setup", "active", "pre-switchover"].includes(this.s.status.here) || this.s.bigLock) return;
+      const { status, bigLock, allSent } = this.s;
+      if (!["setup", "active", "pre-switchover"].includes(status.here) || bigLock || allSent) return;
       this.gaveUp = true;
       this.#cancel();
     });
