@@ -103,7 +103,7 @@ def validate(folder: str | Path | None = None, progress: Callable[[str], None] |
     """
     from livemig.lab.validate import validate_dir
 
-    return validate_dir(_recordings_dir() if folder is None else folder, _simulate_fields, progress)
+    return validate_dir(_recordings_dir() if folder is None else folder, _simulate_fields, progress, _textbook_fields)
 
 
 def its_bench(case: str | Path | Mapping[str, Any] = "roundtrip-small", kernel: str = "6.12",
@@ -150,6 +150,16 @@ def _simulate_fields(fields: dict[str, Any]) -> Trace:
     from livemig.scenario import Scenario
 
     return simulate(Scenario.from_dict(fields))
+
+
+def _textbook_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from livemig.engine.closed_form import textbook_of
+    from livemig.scenario import Scenario
+
+    told = textbook_of(Scenario.from_dict(fields))
+    return {**asdict(told), "dirty_sync_count": told.dirty_sync_count}
 
 
 def _model_tables(fields: dict[str, Any]) -> dict[str, Any]:

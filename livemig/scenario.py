@@ -36,7 +36,15 @@ SWITCHOVER_RULES = ("qemu", "fixed")
 QEMU_VERSIONS = ("10.0", "7.2")
 ACCELERATORS = ("kvm", "tcg")
 SAVE_MOMENTS = ("stop", "t0", "each_sync", "pre_save", "never")
-ACTIONS = ("cancel", "link_failure", "continue", "set_downtime_limit", "set_bandwidth")
+ACTIONS = (
+    "cancel",
+    "link_failure",
+    "continue",
+    "set_downtime_limit",
+    "set_bandwidth",
+    "silent_peer",
+    "destination_dies",
+)
 ACTION_MOMENTS = ("time", "pre-switchover", "stop-copy")
 
 
@@ -73,8 +81,10 @@ class Phase:
 class Action:
     """A user command or a fault of the run's plan: what, and at a time or at a moment of the switchover.
 
-    `do` is one of ACTIONS; `at` is "time" (then `at_s` counts from T0), "pre-switchover" or "stop-copy" (then `at_s`
-    counts from the beginning of that moment). `value` is the new limit in seconds or bytes per second.
+    `do` is one of ACTIONS. Faults: after `link_failure` the next write fails; a `silent_peer` keeps the connection and
+    reads nothing, so that writes block; `destination_dies` ends that process (its socket closes). `at` is "time" (then
+    `at_s` counts from T0), "pre-switchover" or "stop-copy" (then `at_s` counts from the beginning of that moment).
+    `value` is the new limit in seconds or bytes per second.
     """
 
     do: str
@@ -156,6 +166,14 @@ class Scenario:
     fixed_threshold_bytes: int = _number(
         64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the seed: usually 64 KB", slider=(4 * KIB, 256 * MIB)
     )
+    avail_switchover_bandwidth_bytes_per_s: float | None = _number(
+        None,
+        "bytes/s",
+        "avail-switchover-bandwidth (10.0 only; None: measured)",
+        1000,
+        1e14,
+        _QEMU + "; below 1000 bytes/s it counts as 0",
+    )
     qemu_version: str = _choice("10.0", "QEMU version", QEMU_VERSIONS, "10.0.13 and 7.2.22 are recorded")
     accelerator: str = _choice(
         "kvm", "Accelerator", ACCELERATORS, "kvm: the ITS lives in the kernel; tcg: in guest memory"
@@ -163,6 +181,21 @@ class Scenario:
     pause_before_switchover: bool = _switch(False, "pause-before-switchover", _QEMU)
     return_path: bool = _switch(False, "return-path", _QEMU)
     switchover_ack: bool = _switch(False, "switchover-ack (10.0 only)", _QEMU)
+    destination_paused: bool = _switch(False, "Destination started with -S", "QEMU 10.0.13 system/vl.c; libvirt does")
+    multifd_channels: int = _number(0, "", "multifd-channels (0: no multifd; 10.0 only)", 0, 255, _QEMU)
+    auto_converge: bool = _switch(False, "auto-converge", _QEMU)
+    throttle_initial_pct: int = _number(20, "", "cpu-throttle-initial, percent", 1, 99, _QEMU)
+    throttle_increment_pct: int = _number(10, "", "cpu-throttle-increment, percent", 1, 99, _QEMU)
+    throttle_max_pct: int = _number(99, "", "max-cpu-throttle, percent", 1, 99, _QEMU)
+    throttle_trigger_pct: int = _number(50, "", "throttle-trigger-threshold, percent", 1, 100, _QEMU)
+    catch_up_s: float | None = _number(
+        0.0,
+        "s",
+        "Work that the guest catches up after a throttle's sleep (None: all)",
+        0,
+        1e6,
+        "0: its writes are bound to its CPU time; the lab guest's maxlag",
+    )
     # the ITS
     its_devices: int = _number(6, "", "Devices with interrupts (0: no ITS)", 0, 64, "data/recordings k01")
     its_events_per_device: int = _number(4, "", "Events per device", 1, 32, "data/recordings k01")
@@ -294,9 +327,24 @@ def _check_together(s: Scenario) -> None:
         raise ScenarioError("switchover_ack = True: needs return_path = True, the ACK comes back on it")
     if s.switchover_ack and s.qemu_version == "7.2":
         raise ScenarioError("switchover_ack = True: QEMU 7.2 has no such capability (10.0 has)")
+    _check_versions(s)
     _check_phases(s)
     _check_plan(s)
     _check_costs(s.costs)
+
+
+def _check_versions(s: Scenario) -> None:
+    if s.qemu_version == "7.2" and s.avail_switchover_bandwidth_bytes_per_s is not None:
+        raise ScenarioError(
+            f"avail_switchover_bandwidth_bytes_per_s = {s.avail_switchover_bandwidth_bytes_per_s:g}: QEMU 7.2 has no "
+            "such parameter (10.0 has)"
+        )
+    if s.qemu_version == "7.2" and s.multifd_channels:
+        raise ScenarioError(f"multifd_channels = {s.multifd_channels}: only the multifd of QEMU 10.0 is modelled")
+    if s.throttle_initial_pct > s.throttle_max_pct:
+        raise ScenarioError(
+            f"throttle_initial_pct = {s.throttle_initial_pct}: above throttle_max_pct = {s.throttle_max_pct}"
+        )
 
 
 def _check_phases(s: Scenario) -> None:

@@ -21,6 +21,7 @@ pending     estimate, exact           size_bytes
 sync        migration_bitmap_sync     pass, start_s, new_dirty_pages, remaining_bytes
 send        ram, or a device section  start_s, bytes, pages, zero_pages, first_page, last_page
 load        ram, or a device section  the destination has loaded it (lane dst)
+throttle    cpu_throttle_set          percentage of the time that the vCPUs sleep (auto-converge)
 its         SAVE_TABLES, SET CBASER   pages (numbers), tables (see `engine.devices`), errno
 fault       what broke                text
 sample      query-migrate             the QMP field names, verbatim
@@ -63,6 +64,7 @@ KINDS = (
     "sync",
     "send",
     "load",
+    "throttle",
     "its",
     "fault",
     "sample",

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from livemig.engine.memory import Run
+from livemig.engine.multifd import PacketGather, Packets
 from livemig.engine.rules import MAX_WAIT_S, SLICE_PAGES, QemuRules, Wire
 from livemig.scenario import Scenario
 
@@ -29,10 +30,18 @@ class Channel:
         self.sent_bytes = 0
         self.used_bytes = 0
         self.error: str | None = None
+        self.silent = False  # the peer reads nothing: writes block
         self.block = -1
+        channels = scenario.multifd_channels
+        self.packets = Packets(channels, scenario.page_bytes, scenario.pages) if channels else None
 
     def page_s(self, zero: bool) -> float:
         """Seconds that one page takes, sent back to back."""
+        if self.packets is not None:
+            share_bytes = self.packets.header_bytes / self.packets.pages_in_packet
+            if zero:
+                return self._zero_page_s + share_bytes / self.speed_bytes_per_s
+            return (share_bytes + self.wire.page_bytes) / self.speed_bytes_per_s
         if zero:
             return self._zero_page_s + self.wire.zero_bytes / self.speed_bytes_per_s
         return self.wire.normal_bytes / self.speed_bytes_per_s
@@ -47,6 +56,20 @@ class Channel:
             return 0
         self.block = block
         return self.wire.block_name_bytes
+
+    def put(self, run: Run, block: int) -> int:
+        """Send a run of a RAM block's pages; returns the bytes that leave for it."""
+        if self.packets is not None:
+            return self.packets.put(run.count, run.zero, block)
+        return run.count * self.page_bytes(run.zero) + self.block_change_bytes(block)
+
+    def end_round(self) -> int:
+        """The scan has passed the last page of all blocks: multifd's channels catch up. Returns the bytes."""
+        return 0 if self.packets is None else self.packets.end_round()
+
+    def gather(self, rules: QemuRules, budget_bytes: float) -> Gather | PacketGather:
+        """Begin a call of ram_save_iterate."""
+        return Gather(rules, budget_bytes) if self.packets is None else PacketGather(self.packets, budget_bytes)
 
     def count(self, size_bytes: int) -> None:
         """These bytes have left: they count as sent and against this window."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from livemig.engine.multifd import Packets
 from livemig.engine.rules import Wire
 from livemig.engine.simulate import run, simulate
 from livemig.engine.state import MigrationState
@@ -64,6 +65,8 @@ def simulate_coarse(scenario: Scenario, most_pages: int = MOST_PAGES) -> Trace:
     state.channel.wire = Wire(
         coarse.page_bytes, small.header_bytes * taken, small.zero_page_extra_bytes * taken, small.block_name_bytes
     )
+    if state.channel.packets is not None:
+        state.channel.packets = Packets(coarse.multifd_channels, coarse.page_bytes, coarse.pages, taken)
     state.rules = replace(state.rules, flush_pages=max(1, state.rules.flush_pages // taken))
     trace = run(state)
     trace.meta["coarsened_page_bytes"] = coarse.page_bytes

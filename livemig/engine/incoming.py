@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from livemig.engine.machine import traced
 from livemig.engine.savevm import DEVICE_SECTIONS
-from livemig.engine.state import MigrationState
+from livemig.engine.state import MigrationError, MigrationState
 from livemig.engine.status import migrate_set_state, migration_block_activate
-from livemig.engine.vmstop import vm_start
+from livemig.engine.vmstop import runstate_set, vm_start
 
 __all__ = ["process_incoming_migration_bh", "process_incoming_migration_co"]
 
@@ -33,6 +33,8 @@ def qemu_loadvm_state_main(s: MigrationState) -> None:
     s.machine.emit("load", "ram")
     for section, share in DEVICE_SECTIONS:
         s.machine.spend(share * s.scenario.costs.load_s)
+        if s.destination_died:
+            raise MigrationError("the destination died before it had loaded everything")
         qemu_loadvm_section_start_full(s, section)
 
 
@@ -46,7 +48,11 @@ def qemu_loadvm_section_start_full(s: MigrationState, section: str) -> None:
 
 @traced("migration/migration.c")
 def process_incoming_migration_bh(s: MigrationState) -> None:
-    """Everything is there: activate the disks, start the guest, say completed."""
+    """Everything is there: activate the disks, start the guest (with -S: stay paused), say completed."""
     migration_block_activate(s)
-    vm_start(s)
+    s.destination_loaded = True
+    if s.scenario.destination_paused:
+        runstate_set(s, "paused")
+    else:
+        vm_start(s)
     migrate_set_state(s, "completed")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from livemig.engine.machine import traced
 from livemig.engine.migration import close_return_path_on_source
+from livemig.engine.ram import migration_bitmap_sync_precopy
 from livemig.engine.state import MigrationState
 from livemig.engine.status import migrate_set_state
 
-__all__ = ["migration_cancel", "migration_cleanup_bh", "qmp_migrate"]
+__all__ = ["cpu_throttle_dirty_sync_timer_tick", "migration_cancel", "migration_cleanup_bh", "qmp_migrate"]
 
 
 # -- T0 ---------------------------------------------------------------------------------------------------------------
@@ -27,6 +28,17 @@ def migrate_prepare(s: MigrationState) -> None:
 def migrate_init(s: MigrationState) -> None:
     """Counters to zero, state setup."""
     migrate_set_state(s, "setup")
+
+
+# -- auto-converge's own sync ------------------------------------------------------------------------------------------
+@traced("migration/cpu-throttle.c")
+def cpu_throttle_dirty_sync_timer_tick(s: MigrationState) -> None:
+    """Sync if nobody has since the last tick, so that the throttle has something to look at; never in pass 1."""
+    syncs = s.counters.dirty_sync_count
+    if syncs > 1 and syncs == s.syncs_at_timer:
+        migration_bitmap_sync_precopy(s)
+    s.syncs_at_timer = s.counters.dirty_sync_count
+    s.arm_sync_timer()
 
 
 # -- cancel and cleanup -----------------------------------------------------------------------------------------------

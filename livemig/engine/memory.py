@@ -75,6 +75,8 @@ class GuestMemory:
         overlap = self._set_first < self._data[0] or self._set_first + self._set_pages > self._data[1]
         self._touched = np.zeros(self.ram_pages, dtype=np.bool_) if overlap or s.contents else None
         self._log = np.zeros(self._set_pages, dtype=np.bool_) if self._touched is not None else None
+        if self._touched is not None:
+            self._touch_before_t0(workload)
         self._device_pages: set[int] = set()  # written by a device since the last sync
         self._waiting: set[int] = set()  # of those, counted and not sent yet
         self.here = RamBytes(self.ram_pages, s.page_bytes, s.contents)
@@ -89,13 +91,24 @@ class GuestMemory:
         if self._log is not None:
             self._apply_writes(t_s, self._log, 0)
 
+    def _touch_before_t0(self, workload: Workload) -> None:
+        """What the guest wrote before the migration is not zero any more; its bytes are part of the noise."""
+        assert self._touched is not None
+        for pages in workload.pages(0, self._applied_writes):
+            for index in _indices(pages, self._set_pages):
+                _mark(self._touched, index, self._set_first)
+
     def _apply_writes(self, t_s: float, target: NDArray[np.bool_], offset: int) -> None:
         first, last = self._applied_writes, self._workload.writes_by(t_s)
         if last <= first:
             return
         self._applied_writes = last
+        written = self._workload.pages(first, last)
         number = first
-        for pages in self._workload.pages(first, last):
+        if self.here.array is not None:  # of many writes only the last are drawn: they have the last numbers
+            blocks = list(written)
+            written, number = iter(blocks), last - sum(map(_count, blocks))
+        for pages in written:
             for index in _indices(pages, self._set_pages):
                 _mark(target, index, offset)
                 if self._touched is not None:
@@ -237,6 +250,10 @@ def _filled_interval(s: Scenario) -> tuple[int, int]:
     low = min(s.filled_offset_bytes, s.ram_bytes)
     size = s.ram_bytes - low if s.filled_bytes is None else min(s.filled_bytes, s.ram_bytes - low)
     return low // s.page_bytes, (low + size) // s.page_bytes if size else low // s.page_bytes
+
+
+def _count(pages: Pages) -> int:
+    return pages.count if isinstance(pages, PageRange) else len(pages)
 
 
 def _indices(pages: Pages, size: int) -> list[slice | NDArray[np.int64]]:

@@ -25,6 +25,7 @@ from livemig.engine.savevm import (
 )
 from livemig.engine.state import MigrationError, MigrationState
 from livemig.engine.status import migrate_set_state, migration_block_activate, migration_block_inactivate
+from livemig.engine.throttle import cpu_throttle_dirty_sync_timer, cpu_throttle_stop
 from livemig.engine.vmstop import runstate_set, vm_start, vm_stop_force_state
 
 __all__ = ["incoming", "migration_thread"]
@@ -42,6 +43,8 @@ def migration_thread(s: MigrationState) -> None:
     if s.scenario.return_path:
         qemu_savevm_send_open_return_path(s)
         qemu_savevm_send_ping(s)
+    if s.scenario.auto_converge and s.rules.sync_timer_s:
+        cpu_throttle_dirty_sync_timer(s, True)
     qemu_savevm_state_setup(s)
     _mark_pass(s)
     qemu_savevm_wait_unplug(s)
@@ -140,7 +143,11 @@ def migration_update_counters(s: MigrationState) -> None:
     transferred = s.channel.sent_bytes - s.window_initial_bytes
     bandwidth = transferred / spent_ms * 1000.0
     s.threshold_bytes = threshold_bytes(
-        s.scenario.switchover_rule, s.scenario.fixed_threshold_bytes, bandwidth, s.downtime_limit_s
+        s.scenario.switchover_rule,
+        s.scenario.fixed_threshold_bytes,
+        bandwidth,
+        s.downtime_limit_s,
+        s.scenario.avail_switchover_bandwidth_bytes_per_s,
     )
     s.machine.emit("threshold", "threshold", {"size_bytes": s.threshold_bytes, "bandwidth_bytes_per_s": bandwidth})
     s.channel.used_bytes = 0
@@ -150,14 +157,20 @@ def migration_update_counters(s: MigrationState) -> None:
 # -- the switchover ---------------------------------------------------------------------------------------------------
 @traced("migration/migration.c")
 def migration_completion(s: MigrationState) -> None:
-    """Stop, send the rest, complete; or fail. 7.2 has no migration_completion_precopy and does all of it here."""
+    """Stop, send the rest, complete; or fail. 7.2 has no migration_completion_precopy and does all of it here.
+
+    The big lock is held from here to the end of the stop-copy, but for a pause: QMP commands wait.
+    """
+    s.big_lock = True
     try:
         if s.rules.completion_stops_vm:
             _stop_and_send_7_2(s)
         else:
             migration_completion_precopy(s)
+        s.big_lock = False
         close_return_path_on_source(s)
     except MigrationError as error:
+        s.big_lock = False
         if s.status in _STOPPING:
             return
         migrate_set_error(s, str(error))
@@ -189,7 +202,9 @@ def _begin_downtime(s: MigrationState) -> None:
 
 def _pause(s: MigrationState) -> None:
     migrate_set_state(s, "pre-switchover")
+    s.big_lock = False
     s.wait_in_pre_switchover()
+    s.big_lock = True
     if s.status in _STOPPING:
         raise MigrationError("cancelled in pre-switchover")
 
@@ -250,6 +265,7 @@ def close_return_path_on_source(s: MigrationState) -> None:
     """With a return path: wait until the destination has loaded and started."""
     if s.scenario.return_path and s.status in ("active", "device"):
         incoming(s)
+        s.wait_while_silent()  # its answer does not come
 
 
 @traced("migration/migration.c")
@@ -271,6 +287,8 @@ def migration_downtime_end(s: MigrationState) -> None:
 @traced("migration/migration.c")
 def migration_iteration_finish(s: MigrationState) -> None:
     """Completed: postmigrate. Otherwise the disks come back, and if the VM was stopped for this it runs on here."""
+    if s.scenario.auto_converge:
+        cpu_throttle_stop(s)
     if s.status == "completed":
         runstate_set(s, "postmigrate")
     else:
@@ -287,8 +305,8 @@ def migration_bh_schedule(s: MigrationState) -> None:
 
 # -- destination ------------------------------------------------------------------------------------------------------
 def incoming(s: MigrationState) -> None:
-    """The destination loads what has arrived and starts the guest (once)."""
-    if s.destination_runs:
+    """The destination loads what has arrived and starts the guest (once); `MigrationError` when it dies first."""
+    if s.destination_loaded:
         return
     # Compare now: RESTORE_TABLES takes pending bits out of the destination's RAM.
     s.different_pages = s.memory.different_pages()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from livemig.engine import channel, plan, rules, runstate, savevm, workload
+from livemig.engine import channel, multifd, plan, rules, runstate, savevm, throttle, workload
 from livemig.engine.coarse import MOST_PAGES
 from livemig.engine.its_story import its_story
 from livemig.engine.machine import FUNCTIONS
@@ -42,6 +42,14 @@ def model_tables(scenario: Scenario | None = None) -> dict[str, Any]:
             "buffer_bytes": channel._BUFFER_BYTES,
             "bulk_copies": plan._BULK_COPIES,
             "longest_run_s": LONGEST_RUN_S,
+            "throttle_slice_s": throttle.SLICE_S,
+        },
+        "multifd": {
+            "packet_bytes": multifd.PACKET_BYTES,
+            "header_bytes": multifd.HEADER_BYTES,
+            "offset_bytes": multifd.OFFSET_BYTES,
+            "hello_bytes": multifd.HELLO_BYTES,
+            "flush_bytes": multifd.FLUSH_BYTES,
         },
         "draws": {"zipf_bins": workload._ZIPF_BINS, "per_page": workload._DRAWS_PER_PAGE},
         "sections": [list(section) for section in savevm.DEVICE_SECTIONS],

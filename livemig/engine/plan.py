@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from livemig.engine.main_thread import migration_cancel
+from livemig.engine.main_thread import cpu_throttle_dirty_sync_timer_tick, migration_cancel
 from livemig.engine.state import MigrationState
 from livemig.scenario import LONGEST_RUN_S, Action
 
 __all__ = ["Plan", "give_up_after_s"]
 
 _BULK_COPIES = 10
+_OVER = ("completed", "failed", "cancelled", "cancelling")
+_BROKEN = "Unable to write to socket: Broken pipe"
 
 
 class Plan:
@@ -30,9 +32,23 @@ class Plan:
         """QEMU would go on for ever; the model cancels."""
         s.machine.at(give_up_after_s(s), lambda: self.give_up(s, ""))
 
+    def arm_sync_timer(self, s: MigrationState) -> None:
+        """A timer of the main thread."""
+        s.machine.at(s.machine.t_s + s.rules.sync_timer_s, lambda: self.sync_timer(s))
+
+    def sync_timer(self, s: MigrationState) -> None:
+        """A tick: it measures the guest's time, needs the big lock, and waits for the burst that holds the bitmap."""
+        if s.sending:
+            s.sync_due = True
+        elif s.sync_timer_on and s.paused_at_s is None and not s.big_lock:
+            with s.machine.on("main"):
+                cpu_throttle_dirty_sync_timer_tick(s)
+
     def act(self, s: MigrationState, action: Action) -> None:
         """Run one action now."""
-        if s.status in ("completed", "failed", "cancelled", "cancelling"):
+        if action.do == "destination_dies":
+            self._destination_dies(s)
+        if s.status in _OVER or action.do == "destination_dies":
             return
         if action.do == "cancel":
             self._cancel_by_user(s)
@@ -42,7 +58,10 @@ class Plan:
         elif action.do == "link_failure":
             s.machine.emit("fault", "link failure", {"text": "the connection to the destination is gone"}, lane="dst")
             if not s.all_sent:
-                s.channel.error = "Unable to write to socket: Broken pipe"
+                s.channel.error = s.channel.error or _BROKEN
+        elif action.do == "silent_peer":
+            s.machine.emit("fault", "silent peer", {"text": "the peer reads nothing and does not close"}, lane="dst")
+            s.channel.silent = True
         else:
             self._set_parameter(s, action)
 
@@ -55,8 +74,16 @@ class Plan:
         else:
             s.bandwidth_limit_bytes_per_s = action.value or None
 
+    def _destination_dies(self, s: MigrationState) -> None:
+        if s.destination_runs or s.destination_died or s.status in ("failed", "cancelled"):
+            return
+        s.machine.emit("fault", "process killed", {"text": "the destination process is gone"}, lane="dst")
+        s.destination_died = True
+        s.channel.error = s.channel.error or _BROKEN
+
     def _cancel_by_user(self, s: MigrationState) -> None:
-        if s.all_sent:  # too late: the destination has everything and starts the guest
+        """The command needs the big lock; when the stop-copy gives it back the destination has everything."""
+        if s.all_sent or s.big_lock:
             s.machine.emit("command", "migrate_cancel", {}, lane="user")
             return
         s.reason = s.reason or "migrate_cancel"
@@ -70,7 +97,7 @@ class Plan:
 
     def give_up(self, s: MigrationState, why: str) -> None:
         """Cancel a run that has not come to its switchover; `why` says more than its time being over."""
-        if s.status in ("setup", "active", "pre-switchover"):
+        if s.status in ("setup", "active", "pre-switchover") and not (s.big_lock or s.all_sent):
             self.gave_up = f"at {s.machine.t_s:.6g} s, {why}" if why else f"after {give_up_after_s(s):.6g} s"
             self._cancel(s)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from livemig.engine.channel import Channel, Gather
 from livemig.engine.machine import traced
 from livemig.engine.memory import Run
+from livemig.engine.multifd import PacketGather
 from livemig.engine.rules import RATES_PERIOD_S
 from livemig.engine.state import MigrationError, MigrationState
+from livemig.engine.throttle import mig_throttle_guest_down
 
 __all__ = [
     "ram_save_complete",
@@ -63,18 +65,19 @@ def migration_bitmap_sync(s: MigrationState) -> None:
     s.guest_runs()
     new = s.memory.sync(s.guest_s)
     memory_global_after_dirty_log_sync(s)
+    s.rates.dirty_pages += new
     number = s.counters.dirty_sync_count
     s.machine.emit(
         "sync",
         "migration_bitmap_sync",
         {"pass": number, "start_s": start_s, "new_dirty_pages": new, "remaining_bytes": s.pending_bytes},
     )
-    if s.machine.t_s - s.rates_start_s > RATES_PERIOD_S and s.rates_start_s > 0:
+    if s.machine.t_s - s.rates.start_s > RATES_PERIOD_S and s.rates.start_s > 0:
         migration_trigger_throttle(s)
         migration_update_rates(s)
-        s.rates_start_s = s.machine.t_s
-    elif not s.rates_start_s:
-        s.rates_start_s = s.machine.t_s
+        s.rates.restart(s.machine.t_s, s.channel.sent_bytes)
+    elif not s.rates.start_s:
+        s.rates.start_s = s.machine.t_s
     s.event("MIGRATION_PASS", {"pass": number})
 
 
@@ -86,12 +89,23 @@ def memory_global_dirty_log_sync(s: MigrationState) -> None:
 
 @traced("system/memory.c")
 def memory_global_after_dirty_log_sync(s: MigrationState) -> None:
-    """Under TCG the vCPU must pass a safe point here, so that no write is missed."""
+    """Under TCG the vCPU must pass a safe point here, so that no write is missed; a throttled one sleeps on first."""
+    if s.scenario.accelerator == "tcg" and s.paused_at_s is None:
+        s.machine.advance_to(s.throttle.wakes_s(s.machine.t_s))
 
 
 @traced("migration/ram.c")
 def migration_trigger_throttle(s: MigrationState) -> None:
-    """auto-converge looks here whether to slow the guest down (not modelled yet: the capability is off)."""
+    """Dirtied more than half of what was sent since the last look, for the second time: slow the guest down."""
+    sent_bytes = s.channel.sent_bytes - s.rates.sent_before_bytes
+    limit_bytes = sent_bytes * s.scenario.throttle_trigger_pct // 100
+    if s.rates.dirty_pages * s.scenario.page_bytes <= limit_bytes:
+        return
+    s.rates.high += 1
+    if s.rates.high >= 2:
+        s.rates.high = 0
+        if s.scenario.auto_converge:
+            mig_throttle_guest_down(s)
 
 
 @traced("migration/ram.c")
@@ -115,8 +129,7 @@ def ram_state_pending_exact(s: MigrationState) -> int:
 @traced("migration/ram.c")
 def ram_save_iterate(s: MigrationState) -> None:
     """Send dirty pages until the window's budget, 50 ms, or the dirty pages end."""
-    gather = Gather(s.rules, s.window_limit_bytes - s.channel.used_bytes)
-    _send_pages(s, gather)
+    _send_pages(s, s.channel.gather(s.rules, s.window_limit_bytes - s.channel.used_bytes))
 
 
 @traced("migration/ram.c")
@@ -128,19 +141,28 @@ def ram_save_complete(s: MigrationState) -> None:
     s.counters.downtime_bytes += s.channel.sent_bytes - before
 
 
-def _send_pages(s: MigrationState, gather: Gather | None) -> None:
+def _send_pages(s: MigrationState, gather: Gather | PacketGather | None) -> None:
     """Send runs of dirty pages; `gather` is None in the final pass, which nothing limits but the link."""
     channel, memory = s.channel, s.memory
     _write_or_fail(s)
     s.guest_runs()
     sent = _Sent(s.machine.t_s)
-    while memory.pending_pages and not (gather and (gather.over or gather.out_of_time)) and channel.error is None:
+    s.sending = True
+    while not (gather and (gather.over or gather.out_of_time)):
+        s.wait_while_silent()
+        if channel.error is not None:
+            break
+        if not memory.pending_pages:
+            sent.bytes += channel.end_round()  # the search for one more page goes once round
+            break
         run = memory.next_run(lambda zero: _ALL if gather is None else gather.pages_to_limit(channel, zero))
         if run is None:
             break
         if gather is not None:
             run = run.head(gather.pages_to_limit(channel, run.zero))  # pages that were zero may be full by now
             gather.add(channel, run)
+        if run.first < memory.position:
+            sent.bytes += channel.end_round()
         sent.add(run, channel, int(run.first >= memory.ram_pages))
         sent.table_pages += memory.send(run)
         s.machine.spend(run.count * channel.page_s(run.zero), until=lambda: channel.error is not None)
@@ -149,6 +171,7 @@ def _send_pages(s: MigrationState, gather: Gather | None) -> None:
     s.counters.normal_pages += sent.pages
     s.counters.duplicate_pages += sent.zero_pages
     s.machine.emit("send", "ram", vars(sent))
+    s.sent()
     _write_or_fail(s)
 
 
@@ -165,7 +188,7 @@ class _Sent:
     table_pages: list[int] = field(default_factory=list)
 
     def add(self, run: Run, channel: Channel, block: int) -> None:
-        self.bytes += run.count * channel.page_bytes(run.zero) + channel.block_change_bytes(block)
+        self.bytes += channel.put(run, block)
         self.pages += 0 if run.zero else run.count
         self.zero_pages += run.count if run.zero else 0
         self.first_page = run.first if self.first_page < 0 else self.first_page

@@ -34,11 +34,12 @@ class QemuRules:
     prepare_callbacks: bool  # vm_state_notify runs the prepare callbacks first
     counts_device_bytes: bool  # query-migrate's `transferred` includes the device sections
     completion_stops_vm: bool  # 7.2: migration_completion itself calls vm_stop_force_state
+    sync_timer_s: float  # auto-converge: sync after so long without a sync (migration/cpu-throttle.c); 0: never
 
 
 RULES: dict[str, QemuRules] = {
-    "10.0": QemuRules("10.0", 32, True, True, True, True, False),
-    "7.2": QemuRules("7.2", 1, False, False, False, False, True),
+    "10.0": QemuRules("10.0", 32, True, True, True, True, False, 5.0),
+    "7.2": QemuRules("7.2", 1, False, False, False, False, True, 0.0),
 }
 
 
@@ -63,13 +64,22 @@ class Wire:
         return self.header_bytes + self.zero_page_extra_bytes
 
 
-def threshold_bytes(rule: str, fixed_bytes: int, bandwidth_bytes_per_s: float, downtime_limit_s: float) -> int:
-    """The switchover threshold: measured bandwidth x downtime-limit (QEMU), or the seed's fixed number of bytes.
+def threshold_bytes(
+    rule: str,
+    fixed_bytes: int,
+    bandwidth_bytes_per_s: float,
+    downtime_limit_s: float,
+    avail_bytes_per_s: float | None = None,
+) -> int:
+    """The switchover threshold: bandwidth x downtime-limit (QEMU), or the seed's fixed number of bytes.
 
-    QEMU computes in bytes per millisecond and whole milliseconds (migration/migration.c migration_update_counters).
+    The bandwidth is the measured one, unless the user has set avail-switchover-bandwidth. QEMU computes in bytes per
+    millisecond and whole milliseconds (migration/migration.c migration_update_counters).
     """
     if rule == "fixed":
         return fixed_bytes
+    if avail_bytes_per_s is not None:
+        return int(avail_bytes_per_s) // 1000 * round(downtime_limit_s * 1000.0)
     return int(bandwidth_bytes_per_s / 1000.0 * round(downtime_limit_s * 1000.0))
 
 

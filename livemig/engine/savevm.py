@@ -135,6 +135,7 @@ def vmstate_save(s: MigrationState, section: str, cost_s: float, size_bytes: int
     if before_save is not None:
         before_save(s)
     s.machine.spend(cost_s + size_bytes / s.channel.speed_bytes_per_s)
+    s.wait_while_silent()
     if s.channel.error is not None:
         raise MigrationError(s.channel.error)
     s.channel.count(size_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from livemig.engine.machine import FUNCTIONS
 from livemig.engine.main_thread import migration_cleanup_bh, qmp_migrate
 from livemig.engine.migration import incoming, migration_thread
 from livemig.engine.plan import Plan
-from livemig.engine.state import MigrationState
+from livemig.engine.state import MigrationError, MigrationState, PeerIsSilent
 from livemig.engine.vmstop import Handler, HandlerError, default_handlers, qemu_add_vm_change_state_handler
 from livemig.scenario import Scenario
 from livemig.trace import Outcome, Trace
@@ -41,6 +42,8 @@ def run(s: MigrationState, handlers: Iterable[Handler] = ()) -> Trace:
     plan = s.plan = Plan(scenario.plan)
     try:
         _migrate(s, plan)
+    except PeerIsSilent:
+        s.reason = f"the peer is silent and nothing times out: the source waits, status {s.status}"
     except HandlerError as error:
         error.trace = _trace(s)
         raise
@@ -57,9 +60,10 @@ def _migrate(s: MigrationState, plan: Plan) -> None:
         s.its.save_tables(s)  # the experiment "too early", not QEMU
     with s.machine.on("migration"):
         migration_thread(s)
-    s.machine.alarms.clear()
     if s.status == "completed":
-        incoming(s)
+        with suppress(MigrationError):  # the source cannot know: it has completed
+            incoming(s)
+    s.machine.alarms.clear()
     migration_cleanup_bh(s)
 
 
@@ -107,6 +111,8 @@ def _reason(s: MigrationState) -> str:
         return s.reason
     exact = [int(r.data["size_bytes"]) for r in s.machine.rows if r.kind == "pending" and r.name == "exact"]
     start = f"gave up {s.plan.gave_up}: "
+    if s.channel.silent:
+        return start + "the peer is silent, so a write did not come to its end"
     if not exact:
         return start + f"the first pass was not done, {s.pending_bytes / _MIB:.1f} MiB were still to send"
     limit = s.bandwidth_limit_bytes_per_s

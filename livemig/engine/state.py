@@ -13,6 +13,7 @@ from livemig.engine.machine import Machine
 from livemig.engine.memory import GuestMemory
 from livemig.engine.rules import RULES, QemuRules
 from livemig.engine.runstate import MIGRATION_TRANSITIONS, RUNSTATE_TRANSITIONS, check_transition
+from livemig.engine.throttle import Throttle
 from livemig.engine.workload import make_workload
 from livemig.scenario import Scenario
 
@@ -21,11 +22,29 @@ if TYPE_CHECKING:
     from livemig.engine.plan import Plan
     from livemig.engine.vmstop import Handler
 
-__all__ = ["Counters", "MigrationError", "MigrationState"]
+__all__ = ["Counters", "MigrationError", "MigrationState", "PeerIsSilent", "Rates"]
 
 
 class MigrationError(Exception):
     """The engine's `goto fail`: the migration cannot go on; caught where QEMU's function checks the error."""
+
+
+class PeerIsSilent(Exception):
+    """The migration thread waits for the peer, and nothing will ever end that: the run is over, the wait is not."""
+
+
+@dataclass
+class Rates:
+    """What is counted from one look at the rates to the next (QEMU's RAMState, the `period` fields)."""
+
+    start_s: float = 0.0
+    dirty_pages: int = 0
+    sent_before_bytes: int = 0
+    high: int = 0  # looks at which too much was dirty, since the last step of the throttle
+
+    def restart(self, t_s: float, sent_bytes: int) -> None:
+        """A new period begins."""
+        self.start_s, self.dirty_pages, self.sent_before_bytes = t_s, 0, sent_bytes
 
 
 @dataclass
@@ -63,13 +82,22 @@ class MigrationState:
     downtime_s: float | None = None
     total_time_s: float | None = None
     setup_time_s: float | None = None
-    rates_start_s: float = 0.0
+    rates: Rates = field(default_factory=Rates)
     paused_at_s: float | None = None
+    paused_guest_s: float = 0.0
     paused_total_s: float = 0.0
+    sync_timer_on: bool = False
+    syncs_at_timer: int = 0
+    sync_due: bool = False
+    sending: bool = False
+    big_lock: bool = False
     reason: str = ""
     marked_pass: int = 0
     all_sent: bool = False
     destination_runs: bool = False
+    destination_loaded: bool = False
+    destination_died: bool = False
+    waits_for_peer: bool = False
     different_pages: NDArray[np.intp] | None = None
     plan: Plan | None = None
 
@@ -78,6 +106,7 @@ class MigrationState:
         self.workload = make_workload(self.scenario)
         self.memory = GuestMemory(self.scenario, self.workload)
         self.channel = Channel(self.scenario)
+        self.throttle = Throttle(self.scenario.catch_up_s)
         self.bandwidth_limit_bytes_per_s = self.scenario.bandwidth_bytes_per_s
         self.downtime_limit_s = self.scenario.downtime_limit_s
         if self.scenario.switchover_rule == "fixed":
@@ -86,14 +115,17 @@ class MigrationState:
     # -- time in which the guest runs ------------------------------------------------------------------------------
     @property
     def guest_s(self) -> float:
-        """Seconds of guest time: the clock without the stretches in which the vCPUs stood still."""
-        now_s = self.machine.t_s if self.paused_at_s is None else self.paused_at_s
-        return now_s - self.paused_total_s
+        """Seconds of guest time: the clock without the stretches in which the vCPUs stood still or slept."""
+        if self.paused_at_s is not None:
+            return self.paused_guest_s
+        return self.throttle.work_s(self.machine.t_s) - self.paused_total_s
 
     def pause_guest(self) -> None:
         """The vCPUs are out; what they wrote until now is in the dirty log."""
         if self.paused_at_s is None:
             self.guest_runs()
+            self.paused_guest_s = self.guest_s
+            self.throttle.vm_stops(self.machine.t_s)
             self.paused_at_s = self.machine.t_s
 
     def resume_guest(self) -> None:
@@ -118,6 +150,26 @@ class MigrationState:
         """The stop-copy begins: faults that were planned for it fall due."""
         if self.plan is not None:
             self.plan.arm(self, "stop-copy")
+
+    def wait_while_silent(self) -> None:
+        """A write to a peer that reads nothing blocks until the connection ends, without any timeout."""
+        while self.channel.silent and self.channel.error is None:
+            if not self.machine.alarms:
+                self.waits_for_peer = True
+                raise PeerIsSilent
+            self.machine.advance_to(self.machine.alarms[0][0])
+
+    def sent(self) -> None:
+        """A burst is over; a sync that waited for it comes now."""
+        self.sending = False
+        if self.sync_due and self.plan is not None:
+            self.sync_due = False
+            self.plan.sync_timer(self)
+
+    def arm_sync_timer(self) -> None:
+        """The next tick of auto-converge's own sync; see `Plan.sync_timer`."""
+        if self.plan is not None and self.rules.sync_timer_s:
+            self.plan.arm_sync_timer(self)
 
     # -- sizes -----------------------------------------------------------------------------------------------------
     @property

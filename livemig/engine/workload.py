@@ -212,7 +212,7 @@ class LabRandomWorkload(Workload):
     """The lab guest's own random order: xorshift64, page = high half of state x pages (livemig/lab/guest/guest.S)."""
 
     def pages(self, first: int, last: int) -> Iterator[Pages]:
-        if last > first:
+        if last > first and self.pages_in_set:
             n = np.uint64(self.pages_in_set)
             x = _LAB_GUEST.states(first, last)
             low, high = x & np.uint64(0xFFFFFFFF), x >> np.uint64(32)

@@ -18,38 +18,21 @@ from typing import Any, NamedTuple
 
 from livemig.lab.recording import lookup, rows
 
-__all__ = ["WriterStart", "inputs", "not_modelled", "writer_start"]
+__all__ = ["WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
 
 MIB = 1 << 20
 RAM_BASE = 0x4000_0000  # QEMU virt machine: RAM begins at 1 GiB
 RANDOM_ORDER = 1  # bit of guest.flags
 GIVE_UP_S = 60.0  # the recorder stops waiting after this long
+MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QEMU's own, where a recording sets none
 
 Record = Mapping[str, Any]
 
-_SPECIALS = {
-    "auto-converge": "auto-converge slows the guest down; not modelled yet",
-    "xbzrle": "xbzrle sends differences of pages; not modelled yet",
-    "multifd": "multifd sends over several connections; not modelled yet",
-    "postcopy": "postcopy is not modelled yet",
-    "return-path": "the return path makes completion wait for the destination; not validated yet",
-    "pause": "pause-before-switchover is not validated yet",
-    "cancel-in-pause": "pause-before-switchover is not validated yet",
-    "switchover-ack": "switchover-ack is not validated yet",
-    "kill-dst": "a destination that dies is not validated yet",
-    "kill-dst-switchover": "a destination that dies is not validated yet",
-    "raise-bw": "a bandwidth limit changed on the way is not validated yet",
-    "raise-dl": "a downtime limit changed on the way is not validated yet",
-}
 _CAPABILITIES = {
-    "auto-converge": _SPECIALS["auto-converge"],
-    "xbzrle": _SPECIALS["xbzrle"],
-    "multifd": _SPECIALS["multifd"],
-    "postcopy-ram": _SPECIALS["postcopy"],
-    "return-path": _SPECIALS["return-path"],
-    "pause-before-switchover": _SPECIALS["pause"],
-    "switchover-ack": _SPECIALS["switchover-ack"],
+    "xbzrle": "XBZRLE sends differences of pages: drawn, not modelled",
+    "postcopy-ram": "postcopy: drawn, not modelled",
 }
+_MODELLED = {"events", "auto-converge", "multifd", "return-path", "pause-before-switchover", "switchover-ack"}
 
 
 class WriterStart(NamedTuple):
@@ -96,26 +79,43 @@ def inputs(recording: Record) -> dict[str, Any]:
         "pause_before_switchover": "pause-before-switchover" in caps,
         "return_path": "return-path" in caps,
         "switchover_ack": "switchover-ack" in caps,
+        "avail_switchover_bandwidth_bytes_per_s": float(params.get("avail_bw") or 0) * MIB or None,
+        "destination_paused": "-S" in recording.get("command_line_dst", "").split(),
+        "multifd_channels": int(params.get("multifd") or MULTIFD_CHANNELS) if "multifd" in caps else 0,
+        **_throttle(recording, start.rate_pages_per_s),
         "its_devices": _its_devices(recording),
         "plan": _plan(recording),
         "give_up_s": float(params.get("max_s") or GIVE_UP_S),
     }
 
 
+def _throttle(recording: Record, rate_pages_per_s: float) -> dict[str, Any]:
+    """auto-converge, and how much of its work the guest catches up after a sleep (`maxlag`; 0: all of it)."""
+    params, lag_pages = recording["params"], recording["guest"].get("maxlag")
+    return {
+        "auto_converge": "auto-converge" in recording["caps"],
+        "throttle_initial_pct": int(params.get("throttle_init") or THROTTLE_INITIAL_PCT),
+        "throttle_increment_pct": int(params.get("throttle_inc") or THROTTLE_INCREMENT_PCT),
+        "catch_up_s": lag_pages / rate_pages_per_s if lag_pages and rate_pages_per_s else None,
+    }
+
+
+def times_differ(recording: Record) -> str | None:
+    """Why the times and bytes of this run cannot be compared although what happened can, or None."""
+    if "kvm" in recording:
+        return "recorded inside an emulated KVM host, where a second of the guest is no second: status and order only"
+    return None
+
+
 def not_modelled(recording: Record) -> str | None:
     """Why the engine cannot be held against this run, or None; the caller lists the run with the reason."""
-    if "kvm" in recording:
-        return "recorded inside an emulated KVM host: the order counts, times do not"
     if lookup(recording, "final.status") in (None, "none"):
         return "no migration took place"
-    for name in recording["caps"]:
-        if name != "events":
-            return _CAPABILITIES.get(name, f"capability {name} is not modelled yet")
-    if recording["params"].get("avail_bw"):
-        return "avail-switchover-bandwidth is not modelled yet"
-    special = recording["special"]
-    if special:
-        return _SPECIALS.get(special, f"special run ({special}) is not validated yet")
+    unknown = [name for name in recording["caps"] if name not in _MODELLED]
+    if unknown:
+        return _CAPABILITIES.get(unknown[0], f"capability {unknown[0]} is not modelled")
+    if "multifd" in recording["caps"] and recording["qemu"]["version"].startswith("7.2."):
+        return "multifd of QEMU 7.2 is not modelled"
     return None
 
 
@@ -129,7 +129,14 @@ def writer_start(recording: Record) -> WriterStart:
     dot_pages = int(recording["guest"].get("dot_pages") or 0)
     if not points or not dot_pages or not any(candidates):
         return WriterStart(0.0, 0.0, 0, 0, candidates[0])
+    if _forgets(recording):  # what it had forgotten by the end says nothing about its rate
+        candidates = candidates[:1]
     return max((_agreed(points, dot_pages, rate) for rate in candidates), key=lambda found: found.agree)
+
+
+def _forgets(recording: Record) -> bool:
+    """A guest that is throttled and gives up what it is late with."""
+    return bool(recording["guest"].get("maxlag")) and "auto-converge" in recording["caps"]
 
 
 def _rates(recording: Record) -> list[float]:
@@ -152,13 +159,19 @@ def _dots(recording: Record) -> list[tuple[float, int]]:
     if "src_dots" not in columns:
         return []
     t, dots, status = columns.index("t"), columns.index("src_dots"), columns.index("status")
-    stop = next((at for at, name, _ in rows(recording, "trace_src") if name == "runstate_set" and at > 0), float("inf"))
+    ends = ("runstate_set", "cpu_throttle_set")  # from there on it does not run, or not at its rate
+    stop = next((at for at, name, _ in rows(recording, "trace_src") if name in ends and at > 0), float("inf"))
     seen = [(row[t], row[dots]) for row in recording["polls"]
             if row[dots] is not None and row[t] < stop and row[status] in ("setup", "active", None)]
     last = lookup(recording, "guest_seen.src_dots")
-    if isinstance(last, int) and lookup(recording, "final.status") == "completed" and stop < float("inf"):
+    to_the_end = lookup(recording, "final.status") == "completed" and not _throttled(recording)
+    if isinstance(last, int) and to_the_end and stop < float("inf"):
         seen.append((stop, last))
     return seen
+
+
+def _throttled(recording: Record) -> bool:
+    return any(name == "cpu_throttle_set" for _, name, _ in rows(recording, "trace_src"))
 
 
 def _agreed(points: list[tuple[float, int]], dot_pages: int, rate: float) -> WriterStart:
@@ -191,23 +204,51 @@ def _its_devices(recording: Record) -> int:
 def _plan(recording: Record) -> list[dict[str, Any]]:
     """What the recorder did to the run, as values of `Action`; its safety cancel counts where it was never needed."""
     plan = []
-    pause = next((t for t, name, f in rows(recording, "trace_src")
-                  if name == "migrate_set_state" and f["state"] == "pre-switchover"), 0.0)
     for t, text in (note[:2] for note in recording["notes"]):
-        if t < 0:
-            continue
-        if text == "migrate_cancel":
-            plan.append({"do": "cancel", "at_s": t})
-        elif text == "migrate_cancel in pre-switchover":
-            plan.append({"do": "cancel", "at": "pre-switchover", "at_s": max(t - pause, 0.0)})
-        elif text == "migrate-continue":
-            plan.append({"do": "continue", "at": "pre-switchover", "at_s": max(t - pause, 0.0)})
-        elif text.startswith("destination process killed"):
-            plan.append({"do": "link_failure", "at_s": t})
-        elif match := re.fullmatch(r"downtime-limit (\d+(?:\.\d+)?)", text):
-            plan.append({"do": "set_downtime_limit", "at_s": t, "value": float(match[1]) / 1000})
-        elif match := re.fullmatch(r"max-bandwidth (\d+(?:\.\d+)?) MiB/s", text):
-            plan.append({"do": "set_bandwidth", "at_s": t, "value": float(match[1]) * MIB})
+        if t >= 0 and (step := _step(recording, float(t), str(text))):
+            plan.append(step)
     if recording["params"].get("cancel_s") and not any(step["do"] == "cancel" for step in plan):
         plan.append({"do": "cancel", "at_s": float(recording["params"]["cancel_s"])})
     return plan
+
+
+def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
+    if text == "migrate_cancel":
+        return {"do": "cancel", "at_s": t}
+    if text == "migrate_cancel in pre-switchover":
+        return _from(recording, "cancel", "pre-switchover", t)
+    if text == "migrate-continue":
+        return _from(recording, "continue", "pre-switchover", t)
+    if text.startswith("destination") and "killed" in text:
+        return _kill(recording, t)
+    if "killed" in text:
+        return {"do": "link_failure", "at_s": t}
+    if match := re.fullmatch(r"downtime-limit (\d+(?:\.\d+)?)", text):
+        return {"do": "set_downtime_limit", "at_s": t, "value": float(match[1]) / 1000}
+    if match := re.fullmatch(r"max-bandwidth (\d+(?:\.\d+)?) MiB/s", text):
+        return {"do": "set_bandwidth", "at_s": t, "value": float(match[1]) * MIB}
+    return None
+
+
+def _kill(recording: Record, t: float) -> dict[str, Any]:
+    """The destination's end. In the stop-copy it counts from there: the recorder waited for that.
+
+    Behind a proxy the source's connection may stay open although nobody reads it any more: then QEMU's source never
+    reports an error, and for it the peer is silent.
+    """
+    silent = recording["params"].get("link") and not lookup(recording, "final.error-desc") and not any(
+        name == "migrate_error" for _, name, _ in rows(recording, "trace_src"))
+    do = "silent_peer" if silent else "destination_dies"
+    stopped = next((at for at, name, f in rows(recording, "trace_src")
+                    if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)
+    if stopped is None or t < stopped:
+        return {"do": do, "at_s": t}
+    return _from(recording, do, "stop-copy", t)
+
+
+def _from(recording: Record, do: str, moment: str, t: float) -> dict[str, Any]:
+    """An action that counts from the recorded beginning of a moment (`pre-switchover`; `stop-copy` is state device)."""
+    state = {"stop-copy": "device"}.get(moment, moment)
+    begin = next((at for at, name, f in rows(recording, "trace_src")
+                  if name == "migrate_set_state" and f["state"] == state), t if moment == "stop-copy" else 0.0)
+    return {"do": do, "at": moment, "at_s": max(t - begin, 0.0)}

@@ -187,6 +187,10 @@ def _low_pending(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[E
     yield Event(t_s, "mark", "migration", "Tn+1", 0, {"text": text})
 
 
+def _throttle(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
+    yield Event(t_s, "throttle", "migration", "cpu_throttle_set", 0, {"percentage": int(fields["pct"])})
+
+
 def _error(side: _Side, t_s: float, fields: Fields, *_: Any) -> Iterator[Event]:
     text = str(fields.get("text", "")).removeprefix("error=")
     yield Event(t_s, "fault", side.lane, "migrate_error", 0, {"text": text})
@@ -204,7 +208,7 @@ _SOURCE: Mapping[str, Handler] = {
     "savevm_send_switchover_start": _switchover, "migration_bitmap_sync_start": _sync_start,
     "migration_bitmap_sync_end": _sync_end, "migrate_pending_estimate": _pending("estimate"),
     "migrate_pending_exact": _pending("exact"), "migrate_pending": _pending(""), "migrate_transferred": _threshold,
-    "migration_thread_low_pending": _low_pending, "migrate_error": _error,
+    "migration_thread_low_pending": _low_pending, "migrate_error": _error, "cpu_throttle_set": _throttle,
 }
 _DESTINATION: Mapping[str, Handler] = {
     "migrate_set_state": _set_state, "runstate_set": _runstate, "vm_state_notify": _notify, "migrate_error": _error,

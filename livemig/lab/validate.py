@@ -1,15 +1,16 @@
 """Hold a simulator against recordings: the same inputs, both outcomes, the errors.
 
-The simulator is the caller's: a function from the values of `Scenario`'s fields (`inputs.inputs`) to a Trace. This room
-does not know the engine.
+The simulator is the caller's: a function from the values of `Scenario`'s fields (`inputs.inputs`) to a Trace; so is the
+textbook model that may stand beside it. This room does not know the engine.
 
-What counts. A run converged when its status is `completed`. A recorded run that did not converge was cancelled by the
-recorder; its cancel stays in the plan at its time, so a simulated run that completes before it counts as converged (the
-recorded one had the same time and did not), and one that is still sending then counts as not converged. Times, bytes
-and passes are compared where both converged. `passes` is the final dirty-sync-count. Errors of a run are
-(predicted - recorded) / recorded, as fractions; the summary has the median and the 90th percentile (linear
-interpolation) of their absolute values; downtime counts runs with at least 10 ms recorded, since below that the host's
-scheduling decides.
+What counts. Every modelled run is compared in how it ended (status), where the guest runs then, the order of what
+happened around the switchover (`order`), and, with auto-converge, the steps of the throttle. Where the host of the
+recording keeps time, total time, bytes and passes are compared too. A run converged when its status is `completed`. A
+recorded run that did not converge was cancelled by the recorder; its cancel stays in the plan at its time, so a
+simulated run that completes before it counts as converged (the recorded one had the same time and did not), and one
+that is still sending then counts as not converged. Times, bytes and passes are compared where both converged. `passes`
+is the final dirty-sync-count. Errors of a run are (predicted - recorded) / recorded, as fractions; `summary` has their
+statistics.
 """
 
 from __future__ import annotations
@@ -18,18 +19,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from livemig.lab.convert import to_trace
-from livemig.lab.inputs import inputs, not_modelled
+from livemig.lab.inputs import inputs, not_modelled, times_differ
+from livemig.lab.order import same_order
 from livemig.lab.recording import RecordingError, load_recording, recording_files, recording_name
+from livemig.lab.summary import DOWNTIME_FROM_S, relative, summary
 from livemig.trace import Outcome, Trace
 
-__all__ = ["BrokenRecordings", "DOWNTIME_FROM_S", "validate", "validate_dir"]
-
-DOWNTIME_FROM_S = 0.010
+__all__ = ["BrokenRecordings", "DOWNTIME_FROM_S", "summary", "validate", "validate_dir"]
 
 Simulate = Callable[[dict[str, Any]], Trace]
+Textbook = Callable[[dict[str, Any]], Mapping[str, Any]]
 Progress = Callable[[str], None]
 Row = dict[str, Any]
 
@@ -46,22 +46,25 @@ class BrokenRecordings(RecordingError):
 
 
 def validate(recordings: Iterable[tuple[str, Mapping[str, Any]]], simulate: Simulate,
-             progress: Progress | None = None) -> dict[str, Any]:
+             progress: Progress | None = None, textbook: Textbook | None = None) -> dict[str, Any]:
     """Simulate each recording from its inputs and compare.
 
-    Returns {"runs": [...], "summary": {...}}; a run that is not modelled is listed with `modelled` false and a reason.
-    A `ValueError` of `simulate` (an impossible scenario) is the run's reason, and the run counts as predicted wrong.
-    `progress` is called with each name before its run.
+    Returns {"runs": [...], "summary": {...}}; a run that is not modelled is listed with `modelled` false and a reason,
+    one whose times mean nothing with `times_compared` false and a reason. A `ValueError` of `simulate` (an impossible
+    scenario) is the run's reason, and the run counts as predicted wrong. `textbook` returns converges, total_time_s,
+    dirty_sync_count, transferred_bytes and downtime_s; it is asked about plain runs only (no special, nothing changed
+    under way). `progress` is called with each name before its run.
     """
     runs = []
     for name, recording in recordings:
         if progress is not None:
             progress(name)
-        runs.append(_compare(recording, simulate))
+        runs.append(_compare(recording, simulate, textbook))
     return {"runs": runs, "summary": summary(runs)}
 
 
-def validate_dir(path: str | Path, simulate: Simulate, progress: Progress | None = None) -> dict[str, Any]:
+def validate_dir(path: str | Path, simulate: Simulate, progress: Progress | None = None,
+                 textbook: Textbook | None = None) -> dict[str, Any]:
     """`validate` for every recording of a folder, in the order of their names.
 
     Raises `RecordingError` when there is no such folder or nothing in it, and `BrokenRecordings` after all readable
@@ -76,60 +79,82 @@ def validate_dir(path: str | Path, simulate: Simulate, progress: Progress | None
             except RecordingError as error:
                 broken.append(error)
 
-    report = validate(readable(), simulate, progress)
+    report = validate(readable(), simulate, progress, textbook)
     if broken:
         raise BrokenRecordings(broken, report)
     return report
 
 
-def summary(runs: Sequence[Row]) -> dict[str, Any]:
-    """Counts and the median and 90th percentile of the absolute relative errors of the modelled runs."""
-    modelled = [run for run in runs if run["modelled"]]
-    right = sum(run["converged_recorded"] == run["converged_predicted"] for run in modelled)
-    downtime = [_relative(run["downtime_predicted_s"], run["downtime_recorded_s"])
-                for run in modelled if (run["downtime_recorded_s"] or 0.0) >= DOWNTIME_FROM_S and _both(run)]
-    return {
-        "modelled": len(modelled),
-        "of": len(runs),
-        "converges_right": [right, len(modelled)],
-        "total_time": _spread(run["total_time_error"] for run in modelled),
-        "passes": _spread(_relative(run["passes_predicted"], run["passes_recorded"]) for run in modelled if _both(run)),
-        "transferred": _spread(run["transferred_error"] for run in modelled),
-        "downtime": {**_spread(downtime), "n": sum(error is not None for error in downtime)},
-    }
-
-
-def _compare(recording: Mapping[str, Any], simulate: Simulate) -> Row:
+def _compare(recording: Mapping[str, Any], simulate: Simulate, textbook: Textbook | None) -> Row:
     recorded = to_trace(recording)
     before = recorded.outcome
     reason = not_modelled(recording)
+    untimed = times_differ(recording)
     row: Row = {
         "id": recording["id"],
+        "group": str(recording["id"])[:1],
         "modelled": reason is None,
-        "reason": reason,
+        "times_compared": reason is None and untimed is None,
+        "reason": reason or untimed,
+        "status_recorded": before.status,
+        "status_predicted": None,
+        "guest_runs_on_recorded": before.guest_runs_on,
+        "guest_runs_on_predicted": None,
+        "order_same": None,
         "converged_recorded": _converged(before),
         "converged_predicted": None,
         "passes_recorded": _passes(recorded),
         "passes_predicted": None,
+        "total_time_recorded_s": before.total_time_s,
+        "total_time_predicted_s": None,
         "total_time_error": None,
         "transferred_error": None,
         "downtime_recorded_s": before.downtime_s,
         "downtime_predicted_s": None,
+        "throttle_recorded": _throttle(recorded),
+        "throttle_predicted": None,
+        "textbook": None,
     }
     if reason is not None:
         return row
+    values = inputs(recording)
     try:
-        predicted = simulate(inputs(recording))
+        predicted = simulate(values)
     except ValueError as error:
         return row | {"reason": f"the simulation failed: {error}"}
-    after = predicted.outcome
+    _fill(row, predicted, recorded)
+    if textbook is not None and row["times_compared"] and not recording["special"]:
+        row["textbook"] = _textbook(textbook(values), row, before)
+    return row
+
+
+def _fill(row: Row, predicted: Trace, recorded: Trace) -> None:
+    before, after = recorded.outcome, predicted.outcome
+    row["status_predicted"] = after.status
+    row["guest_runs_on_predicted"] = after.guest_runs_on
+    row["order_same"] = same_order(recorded, predicted)
     row["converged_predicted"] = _converged(after)
+    row["throttle_predicted"] = _throttle(predicted)
+    if not row["times_compared"]:
+        return
     row["passes_predicted"] = _passes(predicted)
     row["downtime_predicted_s"] = after.downtime_s
-    if _both(row):
-        row["total_time_error"] = _relative(after.total_time_s, before.total_time_s)
-        row["transferred_error"] = _relative(after.transferred_bytes, before.transferred_bytes)
-    return row
+    row["total_time_predicted_s"] = after.total_time_s
+    if row["converged_recorded"] and row["converged_predicted"]:
+        row["total_time_error"] = relative(after.total_time_s, before.total_time_s)
+        row["transferred_error"] = relative(after.transferred_bytes, before.transferred_bytes)
+
+
+def _textbook(told: Mapping[str, Any], row: Row, recorded: Outcome) -> Row:
+    both = bool(row["converged_recorded"] and told["converges"])
+    return {
+        "converged_predicted": bool(told["converges"]),
+        "passes_predicted": told["dirty_sync_count"] if told["converges"] else None,
+        "total_time_predicted_s": told["total_time_s"] if told["converges"] else None,
+        "total_time_error": relative(told["total_time_s"], recorded.total_time_s) if both else None,
+        "transferred_error": relative(told["transferred_bytes"], recorded.transferred_bytes) if both else None,
+        "downtime_predicted_s": told["downtime_s"] if told["converges"] else None,
+    }
 
 
 def _converged(outcome: Outcome) -> bool | None:
@@ -143,18 +168,6 @@ def _passes(trace: Trace) -> int | None:
     return sum(1 for _ in trace.select("sync")) or None
 
 
-def _both(run: Row) -> bool:
-    return bool(run["converged_recorded"] and run["converged_predicted"])
-
-
-def _relative(predicted: float | None, recorded: float | None) -> float | None:
-    if predicted is None or not recorded:
-        return None
-    return (predicted - recorded) / recorded
-
-
-def _spread(errors: Iterable[float | None]) -> dict[str, float | None]:
-    values = [abs(error) for error in errors if error is not None]
-    if not values:
-        return {"median": None, "p90": None}
-    return {"median": float(np.median(values)), "p90": float(np.percentile(values, 90))}
+def _throttle(trace: Trace) -> list[int]:
+    """The percentages that auto-converge went through."""
+    return [int(event.data["percentage"]) for event in trace.select("throttle")]

@@ -91,28 +91,55 @@ def test_validate_json_is_the_report(few) -> None:
 def test_validate_table(few) -> None:
     done = invoke("validate", few)
     assert [line.split()[0] for line in done.stdout.splitlines()[3:5]] == ["b02", "c03"]
-    assert "2 of 4 recordings are modelled" in done.stdout
-    assert "k01-converge" in done.stdout
-    assert "the order counts" in " ".join(done.stdout.split())
+    told = " ".join(done.stdout.split())
+    assert "4 of 4 recordings are modelled" in told
+    assert "Times and bytes are compared in 3" in told
+    assert "k01-converge" in told
+    assert "inside an emulated KVM host" in told
+    assert "3 plain runs" in told
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_validate_shows_where_recording_and_prediction_differ(capsys) -> None:
-    run = {"id": "x9", "modelled": True, "reason": None, "converged_recorded": True, "converged_predicted": False,
-           "passes_recorded": 5, "passes_predicted": 6, "total_time_error": -0.015, "transferred_error": None,
-           "downtime_recorded_s": 0.012, "downtime_predicted_s": None}
-    failed = {**run, "id": "x10", "converged_predicted": None, "passes_predicted": None, "reason": "too odd"}
+    run = {"id": "x9", "group": "x", "modelled": True, "times_compared": True, "reason": None,
+           "status_recorded": "failed", "status_predicted": "completed", "guest_runs_on_recorded": "source",
+           "guest_runs_on_predicted": "destination", "order_same": False, "converged_recorded": True,
+           "converged_predicted": False, "passes_recorded": 5, "passes_predicted": 6, "total_time_error": -0.015,
+           "transferred_error": None, "downtime_recorded_s": 0.012, "downtime_predicted_s": None,
+           "throttle_recorded": [20, 30], "throttle_predicted": [20], "textbook": None}
+    failed = {**run, "id": "x10", "status_predicted": None, "passes_predicted": None, "reason": "too odd"}
+    untimed = {**run, "id": "x11", "times_compared": False, "reason": "an odd clock"}
+    right = {f"{key}_right": [0, 3] for key in ("status", "order", "converges", "throttle")}
     nothing = {"median": None, "p90": None}
-    print_report({"runs": [run, failed], "summary": {
-        "modelled": 2, "of": 2, "converges_right": [0, 2], "total_time": nothing, "passes": {"median": 0.2, "p90": 0.2},
-        "transferred": nothing, "downtime": {**nothing, "n": 0}}})
-    shown = capsys.readouterr().out
-    assert "yes, not no" in shown
-    assert "5 / 6" in shown
-    assert "-1.50 %" in shown
-    assert "12 ms" in shown
+    print_report({"runs": [run, failed, untimed], "summary": {
+        "modelled": 3, "of": 3, "times_compared": 2, **right, "total_time": nothing,
+        "passes": {"median": 0.2, "p90": 0.2}, "transferred": nothing, "downtime": {**nothing, "n": 0}, "groups": {},
+        "textbook": None}})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "failed src, not completed dst" in shown
+    assert "5/6" in shown
+    assert "-1.50" in shown
+    assert " 12/- " in shown
     assert "too odd" in shown
+    assert "an odd clock" in shown
+    assert "20 30 20" in shown
+    assert "differs" in shown
     assert "20.00 %" in shown
+
+
+def test_validate_draws_a_figure(few, tmp_path) -> None:
+    file = tmp_path / "figure.svg"
+    done = invoke("validate", few, "--figure", file)
+    assert done.exit_code == 0
+    assert "group of recordings" in file.read_text()
+    assert f"wrote {file}" in done.stderr
+
+
+def test_validate_a_figure_that_cannot_be_written_is_refused_before_the_work(few, tmp_path) -> None:
+    for name, why in (("figure.doc", "must end in one of .png, .svg, .pdf"), ("none/x.png", "there is no folder")):
+        done = invoke("validate", few, "--figure", tmp_path / name)
+        bad(done, why)
+        assert "simulating" not in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 99}', b"\xff\xfe"])

@@ -37,7 +37,17 @@ PHASES = [
 def cases() -> Iterator[tuple[str, dict[str, Any], int | None]]:
     """Name, fields and, for coarse pages, the number of pages from which on they are used."""
     yield "the default scenario", {}, None
-    for name, fields in (*_workloads(), *_its(), *_switchover(), *_memories(), *_plans(), *_limits()):
+    for name, fields in (
+        *_workloads(),
+        *_its(),
+        *_switchover(),
+        *_memories(),
+        *_plans(),
+        *_limits(),
+        *_faults(),
+        *_throttled(),
+        *_channels(),
+    ):
         yield name, SMALL | fields, None
     yield from _coarse()
     yield from _random()
@@ -143,6 +153,85 @@ def _limits() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "gives up in the first pass", {"give_up_s": 0.07, "bandwidth_bytes_per_s": 4 * MIB}
 
 
+def _faults() -> Iterator[tuple[str, dict[str, Any]]]:
+    for do, version, return_path in product(("silent_peer", "destination_dies"), ("10.0", "7.2"), (False, True)):
+        base = {"qemu_version": version, "return_path": return_path}
+        for at, at_s in (("time", 0.0005), ("time", 0.15), ("stop-copy", 0.0), ("stop-copy", 0.0009)):
+            plan = [{"do": do, "at": at, "at_s": at_s}]
+            yield f"{do}, {at} {at_s} s, {version}, return path {return_path}", base | {"plan": plan}
+    loads = {"return_path": True, "costs": {"load_s": 0.1}}
+    for do in ("silent_peer", "destination_dies", "link_failure", "cancel"):
+        late = {"do": do, "at": "stop-copy", "at_s": 0.05}
+        yield f"{do} while the destination loads", loads | {"plan": [late]}
+        yield f"{do} while it loads and the source has completed", loads | {"plan": [late], "return_path": False}
+    silent = {"do": "silent_peer", "at": "stop-copy", "at_s": 0.0004}
+    for do in ("cancel", "link_failure", "destination_dies"):
+        later = {"do": do, "at": "stop-copy", "at_s": 0.3}
+        yield f"a silent peer, then {do}", {"plan": [silent, later]}
+    pause = {"pause_before_switchover": True}
+    go_on = {"do": "continue", "at": "pre-switchover", "at_s": 0.03}
+    for do in ("silent_peer", "destination_dies"):
+        yield f"{do} in the pause", pause | {"plan": [{"do": do, "at": "pre-switchover", "at_s": 0.01}, go_on]}
+    for version in ("10.0", "7.2"):
+        yield f"destination with -S, {version}", {"destination_paused": True, "qemu_version": version}
+    yield "destination with -S, return path", {"destination_paused": True, "return_path": True}
+
+
+def _throttled() -> Iterator[tuple[str, dict[str, Any]]]:
+    base = {
+        "auto_converge": True,
+        "dirty_rate_bytes_per_s": 90 * MIB,
+        "bandwidth_bytes_per_s": 16 * MIB,
+        "its_command_period_s": 0.05,
+        "give_up_s": 12.0,
+    }
+    for catch_up_s, accelerator in product((0.0, 0.003, None), ("kvm", "tcg")):
+        fields = base | {"catch_up_s": catch_up_s, "accelerator": accelerator}
+        yield f"auto-converge, {accelerator}, catches up {catch_up_s}", fields
+    for pattern in ("uniform", "phases"):
+        yield f"auto-converge, {pattern}", base | {"pattern": pattern} | _phases(pattern)
+    yield "auto-converge, 7.2", base | {"qemu_version": "7.2", "give_up_s": 6.0}
+    yield "auto-converge in one step", base | {"throttle_initial_pct": 99, "catch_up_s": None, "accelerator": "tcg"}
+    yield "auto-converge, at most 25 %", base | {"throttle_max_pct": 25, "throttle_increment_pct": 7, "give_up_s": 9.0}
+    yield "auto-converge, looks at 100 %", base | {"throttle_trigger_pct": 100, "give_up_s": 6.0}
+    slow = {"bandwidth_bytes_per_s": 2.2e6, "give_up_s": 20.0, "working_set_bytes": 15 * MIB, "its_devices": 0}
+    yield "auto-converge, syncs by its own timer", base | slow | {"working_set_offset_bytes": MIB}
+    sleeps = {"throttle_initial_pct": 90, "downtime_limit_s": 0.2, "accelerator": "tcg"}
+    for do in ("cancel", "link_failure"):
+        late = {"do": do, "at": "stop-copy", "at_s": 0.0003}
+        yield f"auto-converge, {do} in stop-copy", base | sleeps | {"plan": [late]}
+    pause = {"pause_before_switchover": True, "plan": [{"do": "cancel", "at": "pre-switchover", "at_s": 1.0}]}
+    yield "auto-converge, cancelled in the pause", base | sleeps | pause
+
+
+def _channels() -> Iterator[tuple[str, dict[str, Any]]]:
+    for channels in (1, 2, 3, 255):
+        yield f"multifd, {channels} channels", {"multifd_channels": channels}
+    two = {"multifd_channels": 2}
+    for page in (512, 16 * KIB, 64 * KIB, MIB):
+        yield f"multifd, pages of {page}", two | {"page_bytes": page}
+    for pattern in ("uniform", "hot_cold", "phases"):
+        yield f"multifd, {pattern}", two | {"pattern": pattern, "downtime_limit_s": 0.005} | _phases(pattern)
+    yield "multifd into zero pages", two | {"filled_bytes": 4 * MIB, "working_set_offset_bytes": 4 * MIB}
+    yield "multifd, all zero", two | {"filled_bytes": 0}
+    yield "multifd without a limit", two | {"bandwidth_bytes_per_s": None}
+    yield "multifd on a slow link", two | {"bandwidth_bytes_per_s": None, "link_bytes_per_s": 3e7}
+    yield "multifd, a limit below one packet", two | {"bandwidth_bytes_per_s": 1e6, "give_up_s": 3.0}
+    throttled = {"auto_converge": True, "return_path": True, "dirty_rate_bytes_per_s": 120 * MIB, "give_up_s": 4.0}
+    yield "multifd, auto-converge, return path", two | throttled
+    yield "multifd, downtime limit 0", two | {"downtime_limit_s": 0}
+    for speed in (1000, 1999, 5e7, 1e10):
+        fields = {"avail_switchover_bandwidth_bytes_per_s": speed, "give_up_s": 0.6}
+        yield f"avail-switchover-bandwidth {speed:g}", fields
+    yield "avail-switchover-bandwidth, fixed threshold", {
+        "avail_switchover_bandwidth_bytes_per_s": 1e9,
+        "switchover_rule": "fixed",
+    }
+    for pattern in ("sequential", "uniform", "lab_random", "phases"):
+        written = {"filled_bytes": 0, "writer_start_writes": 700, "pattern": pattern}
+        yield f"zero but for what was written before, {pattern}", written | _phases(pattern)
+
+
 def _coarse() -> Iterator[tuple[str, dict[str, Any], int | None]]:
     for pattern, most_pages in product(PATTERNS, (1000, 100)):
         yield f"{pattern} in {most_pages} pages", SMALL | {"pattern": pattern} | _phases(pattern), most_pages
@@ -153,6 +242,10 @@ def _coarse() -> Iterator[tuple[str, dict[str, Any], int | None]]:
         "other_ram_bytes": 4096 * 3,
         "qemu_version": "7.2",
     }, 100
+    for taken, most_pages in ((4, 1000), (41, 100)):
+        yield f"multifd, about {taken} pages in one", SMALL | {"multifd_channels": 2}, most_pages
+    huge = {"ram_bytes": 64 << 30, "filled_bytes": 1 << 30, "multifd_channels": 4, "bandwidth_bytes_per_s": 4e9}
+    yield "multifd, 64 GiB in 1 MiB pages", huge | {"costs": {"zero_page_s": 2e-8}}, 65536
     yield "64 GiB", {"ram_bytes": 64 << 30, "filled_bytes": MIB, "bandwidth_bytes_per_s": 4e9} | {
         "working_set_offset_bytes": 32 << 30,
         "pattern": "uniform",

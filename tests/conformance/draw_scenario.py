@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from livemig.scenario import PATTERNS, SAVE_MOMENTS, Scenario, ScenarioError, its_area_offset
+from livemig.scenario import ACTIONS, PATTERNS, SAVE_MOMENTS, Scenario, ScenarioError, its_area_offset
 
 KIB, MIB = 1 << 10, 1 << 20
 MAPPINGS = ((0, 1), (1, 1), (6, 4), (2, 32), (64, 2))
@@ -62,9 +62,24 @@ def _switches(rng: random.Random) -> dict[str, Any]:
         "return_path": return_path,
         "switchover_ack": return_path and version == "10.0" and rng.random() < 0.3,
         "pause_before_switchover": rng.random() < 0.2,
+        "destination_paused": rng.random() < 0.15,
+        "multifd_channels": rng.choice((0, 0, 0, 1, 2, rng.randint(1, 255))) if version == "10.0" else 0,
+        **_throttle(rng),
         "save_tables_when": rng.choice(SAVE_MOMENTS),
         "its_command_period_s": rng.choice((0, 0.05, 0.05, log_uniform(rng, 1e-4, 1.0))),
         "seed": rng.choice((0, 1, 2**32 - 1, rng.getrandbits(32))),
+    }
+
+
+def _throttle(rng: random.Random) -> dict[str, Any]:
+    most = rng.choice((99, 99, rng.randint(1, 99)))
+    return {
+        "auto_converge": rng.random() < 0.35,
+        "throttle_initial_pct": rng.randint(1, most),
+        "throttle_increment_pct": rng.choice((10, rng.randint(1, 99))),
+        "throttle_max_pct": most,
+        "throttle_trigger_pct": rng.choice((50, 1, rng.randint(1, 100))),
+        "catch_up_s": rng.choice((0.0, 0.0, None, log_uniform(rng, 1e-4, 1.0))),
     }
 
 
@@ -96,10 +111,14 @@ def _parameters(rng: random.Random, fields: dict[str, Any]) -> None:
         (None, max(4096.0, ram / log_uniform(rng, 0.01, 2)), int(max(4096, ram)), log_uniform(rng, 1e5, 1e10))
     )
     fields["link_bytes_per_s"] = rng.choice((None, None, max(1.0, ram / log_uniform(rng, 0.01, 3))))
+    if fields["qemu_version"] == "10.0" and rng.random() < 0.2:
+        fields["avail_switchover_bandwidth_bytes_per_s"] = log_uniform(rng, 1000, 1e10)
     fields["switchover_rule"] = rng.choice(("qemu", "qemu", "fixed"))
     fields["downtime_limit_s"] = rng.choice((0.3, 0, log_uniform(rng, 1e-4, 3), rng.randint(0, 40) / 2000))
     fields["fixed_threshold_bytes"] = rng.choice((64 * KIB, 0, int(log_uniform(rng, 1, ram + 2))))
     fields["give_up_s"] = rng.choice((log_uniform(rng, 0.001, 0.6), 0.25, 0.25, 0.25, 0.8))
+    if fields["auto_converge"]:  # it looks once a second, and syncs by itself each five
+        fields["give_up_s"] = rng.choice((0.25, 3.5, 3.5, 6.0, 11.0))
     if rng.random() < 0.3:
         fields["costs"] = {
             "memory_bytes_per_s": log_uniform(rng, 1e8, 1e11),
@@ -116,7 +135,7 @@ def _parameters(rng: random.Random, fields: dict[str, Any]) -> None:
 def _plan(rng: random.Random, fields: dict[str, Any]) -> None:
     plan: list[dict[str, Any]] = []
     for _ in range(rng.choice((0, 0, 0, 1, 2, 3))):
-        do = rng.choice(("cancel", "link_failure", "set_downtime_limit", "set_bandwidth"))
+        do = rng.choice(tuple(action for action in ACTIONS if action != "continue"))
         at = rng.choice(("time", "time", "stop-copy", "pre-switchover"))
         if at == "pre-switchover" and not fields["pause_before_switchover"]:
             at = "time"

@@ -26,6 +26,7 @@ LEFT_OUT: dict[str, str] = {
     r"|ram_bitmaps_destroy"
     r"|ramblock_dirty_bitmap_clear_discarded_pages|migration_bitmap_clear_discarded_pages|xbzrle_\w+|precopy_notify"
     r"|memory_global_dirty_log_(do_start|do_stop|stop)|migration_page_queue_free|qemu_savevm_state_cleanup",
+    "reading the throttle, and its timer's ticks": r"cpu_throttle_(active|get_percentage|dirty_sync_active|timer_tick)",
     "failover of network devices": r"qemu_savevm_state_guest_unplug_pending|(dev|primary)_unplug_pending"
     r"|vhost_user_net_is_internal_migration",
     "what a device does in its handler": r"virtio_(?!vmstate_change$|blk_dma_restart_cb$|rng_vm_state_change$)\w+"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemig.lab.convert import inputs, not_modelled
-from livemig.lab.inputs import writer_start
+from livemig.lab.inputs import times_differ, writer_start
 from livemig.scenario import Scenario
 
 MIB = 1 << 20
@@ -32,7 +32,9 @@ def test_the_inputs_of_one_recording_in_full(rec):
         "writer_start_writes": pytest.approx(14_991, abs=10), "bandwidth_bytes_per_s": 4096.0 * MIB,
         "link_bytes_per_s": rec("l06")["link_seen_mib_s"] * MIB, "switchover_rule": "qemu", "downtime_limit_s": 0.3,
         "qemu_version": "10.0", "accelerator": "tcg", "pause_before_switchover": False, "return_path": False,
-        "switchover_ack": False, "its_devices": 0, "plan": [], "give_up_s": 60.0,
+        "switchover_ack": False, "avail_switchover_bandwidth_bytes_per_s": None, "destination_paused": False,
+        "multifd_channels": 0, "auto_converge": False, "throttle_initial_pct": 20, "throttle_increment_pct": 10,
+        "catch_up_s": None, "its_devices": 0, "plan": [], "give_up_s": 60.0,
     }
 
 
@@ -46,6 +48,18 @@ def test_special_inputs(rec):
     assert inputs(rec("d03"))["plan"] == [{"do": "cancel", "at_s": 18.0001}]
     assert inputs(rec("s10-raise-bandwidth"))["plan"] == [
         {"do": "set_bandwidth", "at_s": 8.0001, "value": 256.0 * MIB}, {"do": "cancel", "at_s": 20.0}]
+    assert inputs(rec("k02-converge-dst-paused"))["destination_paused"] is True
+    assert inputs(rec("s04-multifd"))["multifd_channels"] == 2
+    throttled = inputs(rec("s01-autoconverge"))
+    assert (throttled["auto_converge"], throttled["throttle_initial_pct"], throttled["throttle_increment_pct"]) == (
+        True, 20, 10)
+    assert throttled["catch_up_s"] == 64 / 25600  # its maxlag in pages, at its rate
+    assert throttled["dirty_rate_bytes_per_s"] == 100 * MIB
+    assert inputs(rec("s06-kill-dst"))["plan"] == [{"do": "destination_dies", "at_s": 2.0001}]
+    for name, after_s in (("s17-kill-dst-switchover-no-rp", 0.301), ("k05-kill-dst", 0.0026)):
+        (kill,) = inputs(rec(name))["plan"]
+        assert (kill["do"], kill["at"]) == ("destination_dies", "stop-copy")
+        assert kill["at_s"] == pytest.approx(after_s, abs=0.001)
     (resume,) = inputs(rec("s05-pause"))["plan"]
     assert (resume["do"], resume["at"]) == ("continue", "pre-switchover")
     assert resume["at_s"] == pytest.approx(1.55, abs=0.02)
@@ -118,20 +132,37 @@ def test_a_guest_that_forgets_its_lag_has_the_measured_rate():
     assert writer_start(recording).rate_pages_per_s == pytest.approx(9000)
 
 
+def test_special_inputs_of_runs_that_are_not_shipped(rec):
+    """Kinds of recordings that livemig has rules for and no file of."""
+    base = dict(rec("s17-kill-dst-switchover-no-rp"))
+    held = base | {"final": {"status": "device"},
+                   "trace_src": [row for row in base["trace_src"] if row[1] != "migrate_error"]}
+    (kill,) = inputs(held)["plan"]
+    assert (kill["do"], kill["at"]) == ("silent_peer", "stop-copy")  # the proxy kept the source's connection open
+    plain = dict(rec("b05"))
+    assert inputs(plain | {"params": dict(plain["params"], avail_bw=1024)})[
+        "avail_switchover_bandwidth_bytes_per_s"] == 1024 * MIB
+    assert inputs(plain | {"notes": [[8.0, "downtime-limit 2000"]]})["plan"] == [
+        {"do": "set_downtime_limit", "at_s": 8.0, "value": 2.0}]
+    assert inputs(plain | {"notes": [[3.0, "link process killed"]]})["plan"] == [{"do": "link_failure", "at_s": 3.0}]
+    faster = dict(plain["params"], throttle_init=80, throttle_inc=5)
+    told = inputs(plain | {"params": faster, "caps": ["events", "auto-converge"]})
+    assert (told["throttle_initial_pct"], told["throttle_increment_pct"], told["catch_up_s"]) == (80, 5, None)
+
+
 def test_what_is_not_modelled_has_a_reason(rec):
-    reasons = {name: not_modelled(rec(name)) for name in (
-        "b05", "d01", "l06", "v04", "k01-converge", "k06-stop-cont", "l09", "s01-autoconverge", "s04-multifd",
-        "s05-pause", "s16-zero-rate0")}
-    assert all(reasons[name] is None for name in ("b05", "d01", "l06", "v04"))
-    assert "order" in reasons["k01-converge"]
-    assert "emulated" in reasons["k06-stop-cont"]
-    assert "return path" in reasons["l09"]
-    assert all(reasons[name] for name in ("s01-autoconverge", "s04-multifd", "s05-pause", "s16-zero-rate0"))
+    for name in ("b05", "d01", "l06", "v04", "l09", "s01-autoconverge", "s04-multifd", "s05-pause", "k01-converge"):
+        assert not_modelled(rec(name)) is None, name
+    assert "XBZRLE" in not_modelled(rec("s02-xbzrle"))
+    assert "no migration" in not_modelled(rec("k06-stop-cont"))
+    assert "postcopy" in not_modelled(rec("b05") | {"caps": ["events", "postcopy-ram"]})
+    old = rec("v04") | {"caps": ["events", "multifd"]}
+    assert "7.2" in not_modelled(old)
+    assert times_differ(rec("s01-autoconverge")) is None
+    assert "emulated" in times_differ(rec("k01-converge"))
 
 
-def test_an_unknown_special_run_or_capability_is_not_modelled(rec):
+def test_an_unknown_capability_is_not_modelled(rec):
     base = dict(rec("b05"))
-    assert "snapshot" in not_modelled(base | {"special": "snapshot"})
     assert "zero-copy-send" in not_modelled(base | {"caps": ["events", "zero-copy-send"]})
     assert "no migration" in not_modelled(base | {"final": {}})
-    assert "avail-switchover-bandwidth" in not_modelled(base | {"params": dict(base["params"], avail_bw=1024)})

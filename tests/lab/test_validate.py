@@ -12,9 +12,13 @@ from livemig.lab.validate import BrokenRecordings, summary, validate, validate_d
 from livemig.trace import Trace
 
 FOLDER = data_dir() / "recordings"
-KEYS = ["id", "modelled", "reason", "converged_recorded", "converged_predicted", "passes_recorded",
-        "passes_predicted", "total_time_error", "transferred_error", "downtime_recorded_s", "downtime_predicted_s"]
-SOME = ("b05", "c05", "d03", "l06", "v04", "s05-pause", "k01-converge", "k06-stop-cont")
+KEYS = ["id", "group", "modelled", "times_compared", "reason", "status_recorded", "status_predicted",
+        "guest_runs_on_recorded", "guest_runs_on_predicted", "order_same", "converged_recorded", "converged_predicted",
+        "passes_recorded", "passes_predicted", "total_time_recorded_s", "total_time_predicted_s", "total_time_error",
+        "transferred_error", "downtime_recorded_s", "downtime_predicted_s", "throttle_recorded", "throttle_predicted",
+        "textbook"]
+SOME = ("b05", "c05", "d03", "l06", "v04", "s02-xbzrle", "k01-converge", "k06-stop-cont")
+NOTHING = {"median": None, "p90": None}
 
 
 def perfect(recordings, **changes):
@@ -41,10 +45,14 @@ def test_a_perfect_simulator_has_no_error(all_recordings):
     assert [run["id"] for run in report["runs"]] == [name for name, _ in all_recordings]
     assert all(list(run) == KEYS for run in report["runs"])
     modelled = [name for name, r in all_recordings if not_modelled(r) is None]
+    assert len(modelled) == 73
     zero = {"median": 0.0, "p90": 0.0}
-    assert report["summary"] == {
-        "modelled": len(modelled), "of": 75, "converges_right": [len(modelled), len(modelled)],
-        "total_time": zero, "passes": zero, "transferred": zero, "downtime": {**zero, "n": 12}}
+    told = report["summary"]
+    assert set(told.pop("groups")) == set("abcdelnsv")
+    assert told == {
+        "modelled": 73, "of": 75, "times_compared": 66, "converges_right": [73, 73], "status_right": [73, 73],
+        "order_right": [73, 73], "throttle_right": [1, 1], "total_time": zero, "passes": zero, "transferred": zero,
+        "downtime": {**zero, "n": 18}, "textbook": None}
     assert json.loads(json.dumps(report)) == report
 
 
@@ -66,11 +74,12 @@ def test_wrong_simulators_show(some):
 
 def test_convergence_told_wrongly(some):
     never = validate(some, perfect(some, status=lambda _: "cancelled"))
-    assert never["summary"]["converges_right"] == [1, 5]  # d03 did not converge
-    assert never["summary"]["total_time"] == {"median": None, "p90": None}
-    assert never["summary"]["downtime"] == {"median": None, "p90": None, "n": 0}
+    assert never["summary"]["converges_right"] == [1, 6]  # d03 did not converge
+    assert never["summary"]["status_right"] == [1, 6]
+    assert never["summary"]["total_time"] == NOTHING
+    assert never["summary"]["downtime"] == {**NOTHING, "n": 0}
     always = validate(some, perfect(some, status=lambda _: "completed"))
-    assert always["summary"]["converges_right"] == [4, 5]
+    assert always["summary"]["converges_right"] == [5, 6]
     runs = {run["id"]: run for run in always["runs"]}
     assert runs["d03"]["converged_recorded"] is False
     assert runs["d03"]["converged_predicted"] is True
@@ -82,21 +91,74 @@ def test_what_is_not_modelled_is_listed_and_never_simulated(some):
     asked = []
     report = validate(some, lambda values: asked.append(values) or perfect(some)(values))
     runs = {run["id"]: run for run in report["runs"]}
-    assert len(asked) == report["summary"]["modelled"] == 5
-    for name in ("s05-pause", "k01-converge", "k06-stop-cont"):
+    assert len(asked) == report["summary"]["modelled"] == 6
+    for name in ("s02-xbzrle", "k06-stop-cont"):
         assert runs[name]["modelled"] is False
+        assert runs[name]["times_compared"] is False
         assert runs[name]["reason"]
         assert runs[name]["converged_predicted"] is None
-    assert runs["k01-converge"]["passes_recorded"] == 5
     assert runs["k06-stop-cont"]["converged_recorded"] is None
     assert runs["k06-stop-cont"]["passes_recorded"] is None
+
+
+def test_a_run_of_an_emulated_host_is_compared_in_what_happened_only(some):
+    """Its seconds mean nothing; an error in them is not counted, one in the status or the order is."""
+    runs = {run["id"]: run for run in validate(some, perfect(some, total_time_s=lambda t: 3 * t))["runs"]}
+    run = runs["k01-converge"]
+    assert run["modelled"] is True
+    assert run["times_compared"] is False
+    assert "emulated" in run["reason"]
+    assert (run["status_predicted"], run["guest_runs_on_predicted"], run["order_same"]) == (
+        "completed", "destination", True)
+    assert run["total_time_error"] is run["passes_predicted"] is run["downtime_predicted_s"] is None
+    wrong = validate(some, perfect(some, guest_runs_on=lambda side: "source"))["summary"]
+    assert wrong["status_right"] == [1, 6]  # d03's guest does run on the source
+    assert wrong["converges_right"] == [6, 6]
+
+
+def test_an_order_that_differs_shows(some):
+    """STOP before the handlers have run, everything else equal."""
+    def swapped(values):
+        trace = perfect(some)(values)
+        late = [e for e in trace.events if e.kind == "event" and e.name == "STOP"]
+        first = [e._replace(t_s=trace.mark("Tn+1")) for e in late]
+        return Trace(trace.meta, sorted([e for e in trace.events if e not in late] + first, key=lambda e: e.t_s))
+    report = validate(some, swapped)
+    assert report["summary"]["order_right"] == [1, 6]  # d03 never stops
+
+
+def test_steps_of_the_throttle_may_differ_by_one(rec):
+    recordings = [("s01-autoconverge", rec("s01-autoconverge"))]
+    for left_out, right in ((0, 1), (1, 1), (2, 0)):
+        def fewer(values, left_out=left_out):
+            trace = perfect(recordings)(values)
+            last = [e for e in trace.events if e.kind == "throttle"][6 - left_out:]
+            return Trace(trace.meta, [e for e in trace.events if e not in last])
+        assert validate(recordings, fewer)["summary"]["throttle_right"] == [right, 1]
+
+
+def test_the_textbook_stands_beside_plain_runs_only(some):
+    asked = []
+
+    def book(values):
+        asked.append(values)
+        return {"converges": True, "total_time_s": 5.0, "dirty_sync_count": 7, "transferred_bytes": 1e8,
+                "downtime_s": 0.1}
+    report = validate(some, perfect(some), textbook=book)
+    runs = {run["id"]: run for run in report["runs"]}
+    assert len(asked) == report["summary"]["textbook"]["runs"] == 5
+    assert runs["k01-converge"]["textbook"] is None
+    assert runs["b05"]["textbook"]["total_time_error"] == pytest.approx((5.0 - 5.211) / 5.211)
+    assert runs["d03"]["textbook"]["total_time_error"] is None
+    assert report["summary"]["textbook"]["textbook"]["converges_right"] == [4, 5]
+    assert report["summary"]["textbook"]["simulated"]["converges_right"] == [5, 5]
 
 
 def test_a_scenario_that_cannot_be_simulated_counts_as_wrong(some):
     def refuse(values):
         raise ValueError("dirty_rate_bytes_per_s = 1: no")
     report = validate(some, refuse)
-    assert report["summary"]["converges_right"] == [0, 5]
+    assert report["summary"]["converges_right"] == [0, 6]
     assert report["runs"][0]["modelled"] is True
     assert report["runs"][0]["reason"] == "the simulation failed: dirty_rate_bytes_per_s = 1: no"
 
@@ -134,6 +196,8 @@ def test_a_folder_without_recordings(tmp_path):
 
 
 def test_the_summary_of_nothing():
-    nothing = {"median": None, "p90": None}
-    assert summary([]) == {"modelled": 0, "of": 0, "converges_right": [0, 0], "total_time": nothing,
-                           "passes": nothing, "transferred": nothing, "downtime": {**nothing, "n": 0}}
+    none = [0, 0]
+    assert summary([]) == {
+        "modelled": 0, "of": 0, "times_compared": 0, "converges_right": none, "status_right": none,
+        "order_right": none, "throttle_right": none, "total_time": NOTHING, "passes": NOTHING, "transferred": NOTHING,
+        "downtime": {**NOTHING, "n": 0}, "groups": {}, "textbook": None}

@@ -6,7 +6,7 @@
 // or are BigInt. Out of scope: real bytes (`contents`), users' own handlers, checking of inputs.
 
 import { coarseFields } from "./model_coarse.js";
-import { ModelLimit } from "./model_machine.js";
+import { MigrationError, ModelLimit, PeerIsSilent } from "./model_machine.js";
 import { migration_cleanup_bh, migration_thread, qmp_migrate } from "./model_migration.js";
 import { PlanOfRun } from "./model_plan.js";
 import { ModelState, TransitionRefused } from "./model_state.js";
@@ -66,6 +66,10 @@ function migrated(s) {
     return {};
   } catch (error) {
     if (error instanceof ModelLimit) return { cut_off: error.message };
+    if (error instanceof PeerIsSilent) {
+      s.reason = `the peer is silent and nothing times out: the source waits, status ${s.status.here}`;
+      return {};
+    }
     if (error instanceof TransitionRefused) return { error: error.message };
     throw error;
   }
@@ -80,9 +84,18 @@ function migrate(s) {
   qmp_migrate(s);
   if (s.its && s.fields.save_tables_when === "t0") s.its.saveTables();
   s.machine.on("migration", () => migration_thread(s));
+  if (s.status.here === "completed") loadedLater(s);
   s.machine.alarms.length = 0;
-  if (s.status.here === "completed") incoming(s);
   migration_cleanup_bh(s);
+}
+
+/** The source has completed; if the destination dies now it cannot know. @param {any} s */
+function loadedLater(s) {
+  try {
+    incoming(s);
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+  }
 }
 
 /** @param {any} s @param {number | null} coarsePage @param {Record<string, string>} ended @returns {Record<string, any>} */

@@ -1,24 +1,33 @@
 // The stream to the destination: what is counted, how long bytes take, when a call of ram_save_iterate ends
 // (livemig/engine/channel.py, rules.py).
 
+import { GatheredPackets, Packets } from "./model_multifd.js";
+
 /** @typedef {import("./model_coarse.js").Fields} Fields @typedef {import("./model_memory.js").SentRun} SentRun */
+
+/** @param {Fields} f @returns {number} pages of all RAM blocks */
+const pagesOf = (f) => Math.floor(f.ram_bytes / f.page_bytes) + Math.floor(f.other_ram_bytes / f.page_bytes);
 
 /** The outgoing socket. */
 export class Outgoing {
-  /** @param {Fields} f @param {Record<string, number>} wire header, zero page, block name and framing bytes @param {number} taken small pages in one page */
-  constructor(f, wire, taken) {
+  /** @param {Fields} f @param {Record<string, number>} wire header, zero page, block name and framing bytes @param {number} taken small pages in one page @param {Record<string, number>} multifd sizes */
+  constructor(f, wire, taken, multifd) {
     this.headerBytes = wire.header_bytes * taken;
     this.zeroBytes = this.headerBytes + wire.zero_page_extra_bytes * taken;
     this.normalBytes = this.headerBytes + f.page_bytes;
     this.nameBytes = wire.block_name_bytes;
     this.framingBytes = wire.framing_bytes;
     this.speed = Math.min(f.costs.memory_bytes_per_s, f.link_bytes_per_s ?? Infinity);
-    this.zeroS = f.costs.zero_page_s + this.zeroBytes / this.speed;
-    this.normalS = this.normalBytes / this.speed;
+    this.packets = f.multifd_channels ? new Packets(f.multifd_channels, f.page_bytes, pagesOf(f), taken, multifd) : null;
+    const share = this.packets ? this.packets.headerBytes / this.packets.pagesInPacket : 0;
+    this.zeroS = f.costs.zero_page_s + (this.packets ? share : this.zeroBytes) / this.speed;
+    this.normalS = (this.packets ? share + f.page_bytes : this.normalBytes) / this.speed;
     this.sent = 0;
     this.used = 0;
     /** @type {string | null} */
     this.error = null;
+    /** The peer reads nothing: writes block. */
+    this.silent = false;
     this.block = -1;
   }
 
@@ -37,6 +46,23 @@ export class Outgoing {
     if (block === this.block) return 0;
     this.block = block;
     return this.nameBytes;
+  }
+
+  /** Send a run of a RAM block's pages; the bytes that leave for it. @param {SentRun} run @param {number} block @returns {number} */
+  put(run, block) {
+    if (this.packets) return this.packets.put(run, block);
+    return run.count * this.pageBytes(run.zero) + this.blockChange(block);
+  }
+
+  /** The scan has passed the last page. @returns {number} bytes */
+  endRound() {
+    return this.packets ? this.packets.endRound() : 0;
+  }
+
+  /** Begin a call of ram_save_iterate. @param {number} flushPages @param {number} budget @param {Record<string, number>} clock @returns {Gathered | GatheredPackets} */
+  gather(flushPages, budget, clock) {
+    if (this.packets) return new GatheredPackets(this, this.packets, budget, clock);
+    return new Gathered(this, flushPages, budget, clock);
   }
 
   /** @param {number} bytes */

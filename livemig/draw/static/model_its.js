@@ -37,6 +37,7 @@ export class ItsPicked {
     this.pendingSaved = false;
     /** @type {number[][]} */
     this.restored = [];
+    this.loaded = false;
     /** @type {number[]} pages that were saved after RAM had gone */
     this.latePages = [];
   }
@@ -142,6 +143,7 @@ export class ItsPicked {
   /** What lies in the destination's RAM: the last save, without the entries that were zeroed after it. */
   #restoreTables() {
     const saved = this.savedAt;
+    this.loaded = true;
     const gone = saved === null ? new Set() : this.#discarded(saved, this.commands);
     const left = saved === null ? [] : this.#spare(saved).filter(({ event }) => !gone.has(event));
     this.restored = left.map(({ mapping }) => mapping);
@@ -175,7 +177,7 @@ export class ItsPicked {
     const fixed = this.#fixed();
     const want = this.#spare(this.commands).map(({ mapping }) => mapping);
     const have = new Map(this.restored.map((m) => [m[1], m]));
-    const hasFixed = this.savedAt !== null;
+    const hasFixed = this.loaded && this.savedAt !== null; // a destination that died has nothing
     const wanted = new Set(want.map((m) => m[1]));
     return {
       mapped_at_source: fixed.length + want.length,

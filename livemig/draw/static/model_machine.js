@@ -10,6 +10,9 @@ export class ModelLimit extends Error {}
 /** `goto fail` of the engine: caught where QEMU's function checks the error. */
 export class MigrationError extends Error {}
 
+/** The migration thread waits for the peer, and nothing will ever end that. */
+export class PeerIsSilent extends Error {}
+
 /** Clock (seconds since T0), rows, the current lane and its call depth, alarms of the plan. */
 export class Machine {
   /** @param {number} mostRows */

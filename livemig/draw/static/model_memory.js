@@ -39,6 +39,7 @@ export class GuestPages {
     this.touched = overlap ? new Uint8Array(this.ramPages) : null;
     this.log = overlap ? new Uint8Array(writer.n) : null;
     this.logged = 0;
+    if (this.touched && this.applied > 0) this.#touchBeforeT0(this.touched, this.applied);
     /** @type {Set<number>} written by a device since the last sync */
     this.devicePages = new Set();
     /** @type {Set<number>} of those, counted and not sent yet */
@@ -57,6 +58,12 @@ export class GuestPages {
   /** Apply writes whose bytes matter before the next sync. @param {number} guestS */
   guestRunsUntil(guestS) {
     if (this.log) this.logged += this.#apply(guestS, this.log, 0, this.logged);
+  }
+
+  /** What the guest wrote before the migration is not zero any more. @param {Uint8Array} touched @param {number} last */
+  #touchBeforeT0(touched, last) {
+    const log = new Uint8Array(this.writer.n);
+    this.writer.mark(0, last, { log, offset: 0, touched, first: this.setFirst }, 0);
   }
 
   /** @param {number} guestS @param {Uint8Array} log @param {number} offset @param {number} marked @returns {number} */

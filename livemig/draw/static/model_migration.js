@@ -2,7 +2,7 @@
 
 import { MigrationError, passed, traced } from "./model_machine.js";
 import {
-  qemu_savevm_maybe_send_switchover_start, qemu_savevm_state_complete_precopy, qemu_savevm_state_iterate,
+  migration_bitmap_sync_precopy, qemu_savevm_maybe_send_switchover_start, qemu_savevm_state_complete_precopy, qemu_savevm_state_iterate,
   qemu_savevm_state_pending_estimate, qemu_savevm_state_pending_exact, qemu_savevm_state_setup, roundedEven,
   sentPages,
 } from "./model_ram.js";
@@ -29,6 +29,40 @@ export const migration_cancel = traced("migration_cancel", (s) => {
   qemu_file_shutdown(s);
 });
 
+// -- auto-converge's own sync, and its end ------------------------------------------------------------------------------
+const cpu_throttle_dirty_sync_timer_tick = traced("cpu_throttle_dirty_sync_timer_tick", (s) => {
+  const { counters } = s;
+  if (counters.syncs > 1 && counters.syncs === s.syncsAtTimer) migration_bitmap_sync_precopy(s);
+  s.syncsAtTimer = counters.syncs;
+  armSyncTimer(s);
+});
+
+/** @param {any} s */
+function armSyncTimer(s) {
+  const period = s.rules.sync_timer_s;
+  if (!period) return;
+  s.syncTick = () => {
+    s.syncDue = s.sending;
+    if (s.sending || !s.syncTimerOn || s.pausedAt !== null || s.bigLock) return;
+    s.thin?.tell(s);
+    s.machine.on("main", () => cpu_throttle_dirty_sync_timer_tick(s));
+  };
+  s.machine.at(s.machine.t + period, s.syncTick);
+}
+
+const cpu_throttle_dirty_sync_timer = traced("cpu_throttle_dirty_sync_timer", (s, /** @type {boolean} */ enable) => {
+  s.syncTimerOn = enable;
+  if (!enable) return;
+  s.syncsAtTimer = 0;
+  armSyncTimer(s);
+});
+
+const cpu_throttle_stop = traced("cpu_throttle_stop", (s) => {
+  s.throttle.stop(s.machine.t);
+  cpu_throttle_dirty_sync_timer(s, false);
+});
+
+// -- cleanup ----------------------------------------------------------------------------------------------------------
 const migration_cleanup = traced("migration_cleanup", (s) => {
   close_return_path_on_source(s);
   if (s.status.here === "cancelling") migrate_set_state(s, "cancelled");
@@ -54,6 +88,7 @@ export const migration_thread = traced("migration_thread", (s) => {
     passed(s, "qemu_savevm_send_open_return_path");
     passed(s, "qemu_savevm_send_ping");
   }
+  if (s.fields.auto_converge && s.rules.sync_timer_s) cpu_throttle_dirty_sync_timer(s, true);
   qemu_savevm_state_setup(s);
   markPass(s);
   qemu_savevm_wait_unplug(s);
@@ -74,7 +109,10 @@ export const migration_thread = traced("migration_thread", (s) => {
 
 /** One turn of the loop without its rows; true when the loop is to end. @param {any} s @returns {boolean} */
 function leftOut(s) {
-  if (s.out.used <= s.windowLimit()) s.thin.add(sentPages(s, s.gathered()));
+  if (s.out.used <= s.windowLimit()) {
+    s.thin.add(sentPages(s, s.gathered()));
+    s.sentAll();
+  }
   if (s.out.error !== null || isStopping(s)) {
     s.thin.tell(s);
     return migration_detect_error(s);
@@ -143,21 +181,31 @@ function measured(s) {
   const spentMs = Math.trunc((s.machine.t - s.windowStart) * 1000 + 1e-6);
   if (spentMs < s.tables.clock.buffer_delay_s * 1000) return null;
   const bandwidth = ((s.out.sent - s.windowInitial) / spentMs) * 1000;
-  s.threshold = s.fields.switchover_rule === "fixed"
-    ? s.fields.fixed_threshold_bytes
-    : Math.trunc((bandwidth / 1000) * roundedEven(s.downtimeLimitS * 1000));
+  s.threshold = thresholdOf(s, bandwidth);
   s.out.used = 0;
   return { size_bytes: s.threshold, bandwidth_bytes_per_s: bandwidth };
 }
 
+/** @param {any} s @param {number} bandwidth measured @returns {number} bytes */
+function thresholdOf(s, bandwidth) {
+  const { switchover_rule: rule, fixed_threshold_bytes: fixed, avail_switchover_bandwidth_bytes_per_s: avail } = s.fields;
+  if (rule === "fixed") return fixed;
+  const limitMs = roundedEven(s.downtimeLimitS * 1000);
+  if (avail != null) return Math.floor(Math.trunc(avail) / 1000) * limitMs;
+  return Math.trunc((bandwidth / 1000) * limitMs);
+}
+
 // -- the switchover ---------------------------------------------------------------------------------------------------
 const migration_completion = traced("migration_completion", (s) => {
+  s.bigLock = true;
   try {
     if (s.rules.completion_stops_vm) stopAndSend72(s);
     else migration_completion_precopy(s);
+    s.bigLock = false;
     close_return_path_on_source(s);
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
+    s.bigLock = false;
     if (isStopping(s)) return;
     migrate_set_error(s, error.message);
     migrate_set_state(s, "failed");
@@ -190,7 +238,9 @@ function beginDowntime(s) {
 /** @param {any} s */
 function waitForContinue(s) {
   migrate_set_state(s, "pre-switchover");
+  s.bigLock = false;
   s.plan.waitInPreSwitchover();
+  s.bigLock = true;
   if (isStopping(s)) throw new MigrationError("cancelled in pre-switchover");
 }
 
@@ -223,7 +273,9 @@ const migration_switchover_start = traced("migration_switchover_start", (s) => {
 });
 
 const close_return_path_on_source = traced("close_return_path_on_source", (s) => {
-  if (s.fields.return_path && (s.status.here === "active" || s.status.here === "device")) incoming(s);
+  if (!s.fields.return_path || !["active", "device"].includes(s.status.here)) return;
+  incoming(s);
+  s.waitWhileSilent(); // its answer does not come
 });
 
 const migration_downtime_end = traced("migration_downtime_end", (s) => {
@@ -238,6 +290,7 @@ const migration_completion_end = traced("migration_completion_end", (s) => {
 });
 
 const migration_iteration_finish = traced("migration_iteration_finish", (s) => {
+  if (s.fields.auto_converge) cpu_throttle_stop(s);
   if (s.status.here === "completed") runstate_set(s, "postmigrate");
   else {
     passed(s, "migration_block_activate");

@@ -3,6 +3,7 @@
 import { migration_cancel } from "./model_migration.js";
 
 const OVER = ["completed", "failed", "cancelled", "cancelling"];
+const BROKEN = "Unable to write to socket: Broken pipe";
 const PARAMETER = { set_downtime_limit: "downtime-limit", set_bandwidth: "max-bandwidth" };
 
 export class PlanOfRun {
@@ -23,7 +24,8 @@ export class PlanOfRun {
 
   armGiveUp() {
     this.s.machine.at(giveUpAfter(this.s), () => {
-      if (!["setup", "active", "pre-switchover"].includes(this.s.status.here)) return;
+      const { status, bigLock, allSent } = this.s;
+      if (!["setup", "active", "pre-switchover"].includes(status.here) || bigLock || allSent) return;
       this.gaveUp = true;
       this.#cancel();
     });
@@ -32,9 +34,10 @@ export class PlanOfRun {
   /** @param {{do: string, value: number | null}} action */
   #act(action) {
     const { s } = this;
-    if (OVER.includes(s.status.here)) return;
+    if (action.do === "destination_dies") this.#destinationDies();
+    if (OVER.includes(s.status.here) || action.do === "destination_dies") return;
     if (action.do === "cancel") {
-      if (s.allSent) s.machine.emit("command", "migrate_cancel", {}, "user");
+      if (s.allSent || s.bigLock) s.machine.emit("command", "migrate_cancel", {}, "user");
       else {
         s.reason ||= "migrate_cancel";
         this.#cancel();
@@ -44,8 +47,19 @@ export class PlanOfRun {
       this.released = true;
     } else if (action.do === "link_failure") {
       s.machine.emit("fault", "link failure", { text: "the connection to the destination is gone" }, "dst");
-      if (!s.allSent) s.out.error = "Unable to write to socket: Broken pipe";
+      if (!s.allSent) s.out.error ||= BROKEN;
+    } else if (action.do === "silent_peer") {
+      s.machine.emit("fault", "silent peer", { text: "the peer reads nothing and does not close" }, "dst");
+      s.out.silent = true;
     } else this.#setParameter(action);
+  }
+
+  #destinationDies() {
+    const { s } = this;
+    if (s.destinationRuns || s.destinationDied || ["failed", "cancelled"].includes(s.status.here)) return;
+    s.machine.emit("fault", "process killed", { text: "the destination process is gone" }, "dst");
+    s.destinationDied = true;
+    s.out.error ||= BROKEN;
   }
 
   /** @param {any} action */

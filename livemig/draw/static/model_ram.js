@@ -11,6 +11,31 @@ export function roundedEven(x) {
   return rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
 }
 
+const cpu_throttle_set = traced("cpu_throttle_set", (s, /** @type {number} */ percentage) => {
+  s.throttle.set(percentage, s.machine.t);
+  s.machine.emit("throttle", "cpu_throttle_set", { percentage });
+});
+
+const mig_throttle_guest_down = traced("mig_throttle_guest_down", (s) => {
+  const { throttle_initial_pct: first, throttle_increment_pct: step, throttle_max_pct: most } = s.fields;
+  const now = s.throttle.percentage;
+  cpu_throttle_set(s, now ? Math.min(now + step, most) : first);
+});
+
+const migration_trigger_throttle = traced("migration_trigger_throttle", (s) => {
+  const { rates } = s;
+  const limit = Math.floor(((s.out.sent - rates.sentBefore) * s.fields.throttle_trigger_pct) / 100);
+  if (rates.dirtyPages * s.fields.page_bytes <= limit) return;
+  rates.high += 1;
+  if (rates.high < 2) return;
+  rates.high = 0;
+  if (s.fields.auto_converge) mig_throttle_guest_down(s);
+});
+
+const memory_global_after_dirty_log_sync = traced("memory_global_after_dirty_log_sync", (s) => {
+  if (s.fields.accelerator === "tcg" && s.pausedAt === null) s.machine.advanceTo(s.throttle.wakes(s.machine.t));
+});
+
 const memory_global_dirty_log_sync = traced("memory_global_dirty_log_sync", (s) => s.machine.spend(s.fields.costs.sync_s));
 
 const migration_bitmap_sync = traced("migration_bitmap_sync", (s) => {
@@ -20,20 +45,22 @@ const migration_bitmap_sync = traced("migration_bitmap_sync", (s) => {
   memory_global_dirty_log_sync(s);
   s.guestRuns();
   const fresh = s.memory.sync(s.guestS());
-  passed(s, "memory_global_after_dirty_log_sync");
+  memory_global_after_dirty_log_sync(s);
+  s.rates.dirtyPages += fresh;
   const number = counters.syncs;
   machine.emit("sync", "migration_bitmap_sync", {
     pass: number, start_s: start, new_dirty_pages: fresh, remaining_bytes: s.pendingBytes(),
   });
-  if (machine.t - s.ratesStart > s.tables.clock.rates_period_s && s.ratesStart > 0) {
-    passed(s, "migration_trigger_throttle");
+  const { rates } = s;
+  if (machine.t - rates.start > s.tables.clock.rates_period_s && rates.start > 0) {
+    migration_trigger_throttle(s);
     passed(s, "migration_update_rates");
-    s.ratesStart = machine.t;
-  } else if (!s.ratesStart) s.ratesStart = machine.t;
+    Object.assign(rates, { start: machine.t, dirtyPages: 0, sentBefore: s.out.sent });
+  } else if (!rates.start) rates.start = machine.t;
   s.event("MIGRATION_PASS", { pass: number });
 });
 
-const migration_bitmap_sync_precopy = traced("migration_bitmap_sync_precopy", (s) => {
+export const migration_bitmap_sync_precopy = traced("migration_bitmap_sync_precopy", (s) => {
   if (s.its && s.fields.save_tables_when === "each_sync" && s.pausedAt === null) s.its.saveTables();
   migration_bitmap_sync(s);
 });
@@ -62,24 +89,34 @@ function writeOrFail(s) {
 
 /** @typedef {{start_s: number, bytes: number, pages: number, zero_pages: number, first_page: number, last_page: number, table_pages: number[]}} Sent */
 
-/** Send runs of dirty pages; without `gather` (the final pass) nothing limits them but the link. @param {any} s @param {import("./model_channel.js").Gathered | null} gather */
+/** Send runs of dirty pages; without `gather` (the final pass) nothing limits them but the link. @param {any} s @param {any} gather */
 function sendPages(s, gather) {
   writeOrFail(s);
   s.machine.emit("send", "ram", sentPages(s, gather));
+  s.sentAll();
   writeOrFail(s);
 }
 
-/** One call's pages: taken out of the bitmap, counted, their time spent. @param {any} s @param {import("./model_channel.js").Gathered | null} gather @returns {Sent} */
+/** One call's pages: taken out of the bitmap, counted, their time spent. @param {any} s @param {any} gather a Gathered, or null @returns {Sent} */
 export function sentPages(s, gather) {
   const { out, memory, machine } = s;
   s.guestRuns();
   const sent = { start_s: machine.t, bytes: 0, pages: 0, zero_pages: 0, first_page: -1, last_page: -1, table_pages: /** @type {number[]} */ ([]) };
   const broken = () => out.error !== null;
   const limit = gather ? (/** @type {boolean} */ zero) => gather.limit(zero) : noLimit;
-  while (memory.pending && !(gather && gather.done()) && out.error === null) {
+  s.sending = true;
+  while (!(gather && gather.done())) {
+    s.waitWhileSilent();
+    if (out.error !== null) break;
+    if (!memory.pending) {
+      sent.bytes += out.endRound(); // the search for one more page goes once round
+      break;
+    }
+    const before = memory.position;
     const run = memory.sendRun(limit);
     if (run === null || !run.count) break;
     gather?.add(run);
+    if (run.first < before) sent.bytes += out.endRound();
     addRun(sent, run, out, run.first >= memory.ramPages ? 1 : 0);
     if (memory.waiting.size) sent.table_pages.push(...memory.gone());
     machine.spend(run.count * out.pageS(run.zero), broken);
@@ -93,7 +130,7 @@ export function sentPages(s, gather) {
 
 /** @param {Sent} sent @param {import("./model_memory.js").SentRun} run @param {import("./model_channel.js").Outgoing} out @param {number} block */
 function addRun(sent, run, out, block) {
-  sent.bytes += run.count * out.pageBytes(run.zero) + out.blockChange(block);
+  sent.bytes += out.put(run, block);
   if (run.zero) sent.zero_pages += run.count;
   else sent.pages += run.count;
   if (sent.first_page < 0) sent.first_page = run.first;
@@ -150,6 +187,7 @@ const vmstate_save = traced("vmstate_save", (s, /** @type {string} */ section, /
   const preSave = s.tables.pre_save[section];
   if (preSave) called(s, preSave, {}, () => section === "arm_gicv3_its" && s.its?.preSave());
   s.machine.spend(costS + size / s.out.speed);
+  s.waitWhileSilent();
   writeOrFail(s);
   s.out.count(size);
   s.counters.deviceBytes += size;

@@ -1,10 +1,11 @@
 // Everything the model's functions share, as QEMU's MigrationState does (livemig/engine/state.py), and state changes.
 
-import { Gathered, Outgoing } from "./model_channel.js";
+import { Outgoing } from "./model_channel.js";
 import { GuestPages } from "./model_memory.js";
-import { Machine, called, traced } from "./model_machine.js";
+import { Machine, PeerIsSilent, called, traced } from "./model_machine.js";
 import { ItsPicked } from "./model_its.js";
 import { Thinned } from "./model_thin.js";
+import { Throttle } from "./model_throttle.js";
 import { Writer } from "./model_workload.js";
 
 /** @typedef {import("./model_coarse.js").Fields} Fields */
@@ -23,7 +24,8 @@ export class ModelState {
     this.rules = { ...rules, flush_pages: Math.max(1, Math.floor(rules.flush_pages / taken)) };
     this.machine = new Machine(limits.rows);
     this.memory = new GuestPages(f, new Writer(f, tables.draws, limits.draws));
-    this.out = new Outgoing(f, tables.wire, taken);
+    this.out = new Outgoing(f, tables.wire, taken, tables.multifd);
+    this.throttle = new Throttle(f.catch_up_s, tables.clock.throttle_slice_s);
     this.bandwidthLimit = f.bandwidth_bytes_per_s;
     this.downtimeLimitS = f.downtime_limit_s;
     this.threshold = f.switchover_rule === "fixed" ? f.fixed_threshold_bytes : 0;
@@ -40,14 +42,23 @@ export class ModelState {
     this.totalS = null;
     /** @type {number | null} */
     this.setupS = null;
-    this.ratesStart = 0;
+    this.rates = { start: 0, dirtyPages: 0, sentBefore: 0, high: 0 };
+    this.syncTimerOn = false;
+    this.syncsAtTimer = 0;
+    this.syncDue = false;
+    this.syncTick = () => {};
+    this.sending = false;
+    this.bigLock = false;
     /** @type {number | null} */
     this.pausedAt = null;
+    this.pausedGuest = 0;
     this.pausedTotal = 0;
     this.reason = "";
     this.markedPass = 0;
     this.allSent = false;
     this.destinationRuns = false;
+    this.destinationLoaded = false;
+    this.destinationDied = false;
     /** @type {number[] | null} */
     this.differentPages = null;
     /** @type {any} */
@@ -58,7 +69,8 @@ export class ModelState {
 
   /** Seconds in which the vCPUs ran. @returns {number} */
   guestS() {
-    return (this.pausedAt ?? this.machine.t) - this.pausedTotal;
+    if (this.pausedAt !== null) return this.pausedGuest;
+    return this.throttle.workS(this.machine.t) - this.pausedTotal;
   }
 
   guestRuns() {
@@ -70,6 +82,8 @@ export class ModelState {
   pauseGuest() {
     if (this.pausedAt !== null) return;
     this.guestRuns();
+    this.pausedGuest = this.guestS();
+    this.throttle.vmStops(this.machine.t);
     this.pausedAt = this.machine.t;
   }
 
@@ -77,6 +91,23 @@ export class ModelState {
     if (this.pausedAt === null) return;
     this.pausedTotal += this.machine.t - this.pausedAt;
     this.pausedAt = null;
+  }
+
+  /** A write to a peer that reads nothing blocks until the connection ends, without any timeout. */
+  waitWhileSilent() {
+    const { alarms } = this.machine;
+    while (this.out.silent && this.out.error === null) {
+      if (!alarms.length) throw new PeerIsSilent();
+      this.machine.advanceTo(alarms[0].due);
+    }
+  }
+
+  /** A burst is over; a sync that waited for it comes now. */
+  sentAll() {
+    this.sending = false;
+    if (!this.syncDue) return;
+    this.syncDue = false;
+    this.syncTick();
   }
 
   /** @returns {number} bytes the bitmap still holds */
@@ -89,9 +120,9 @@ export class ModelState {
     return this.bandwidthLimit == null ? Infinity : Math.floor(Math.trunc(this.bandwidthLimit) / 10);
   }
 
-  /** One call of ram_save_iterate. @returns {Gathered} */
+  /** One call of ram_save_iterate. @returns {ReturnType<Outgoing["gather"]>} */
   gathered() {
-    return new Gathered(this.out, this.rules.flush_pages, this.windowLimit() - this.out.used, this.tables.clock);
+    return this.out.gather(this.rules.flush_pages, this.windowLimit() - this.out.used, this.tables.clock);
   }
 
   /** @param {"status" | "runstate"} what @param {string} next */

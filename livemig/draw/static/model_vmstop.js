@@ -1,6 +1,6 @@
 // How a VM stops and starts, and what the destination does (livemig/engine/vmstop.py, incoming.py).
 
-import { called, passed, traced } from "./model_machine.js";
+import { MigrationError, called, passed, traced } from "./model_machine.js";
 import { migrate_set_state, runstate_set } from "./model_state.js";
 
 /** What the handlers of a stop do, by owner; all others only show that they are called. @type {Record<string, (s: any) => void>} */
@@ -80,6 +80,7 @@ const qemu_loadvm_state_main = traced("qemu_loadvm_state_main", (s) => {
   s.machine.emit("load", "ram");
   for (const [section, share] of s.tables.sections) {
     s.machine.spend(share * s.fields.costs.load_s);
+    if (s.destinationDied) throw new MigrationError("the destination died before it had loaded everything");
     qemu_loadvm_section_start_full(s, section);
   }
 });
@@ -90,13 +91,15 @@ const process_incoming_migration_co = traced("process_incoming_migration_co", (s
 
 const process_incoming_migration_bh = traced("process_incoming_migration_bh", (s) => {
   passed(s, "migration_block_activate");
-  vm_start(s);
+  s.destinationLoaded = true;
+  if (s.fields.destination_paused) runstate_set(s, "paused");
+  else vm_start(s);
   migrate_set_state(s, "completed");
 });
 
 /** The destination loads what has arrived and starts the guest (once). @param {any} s */
 export function incoming(s) {
-  if (s.destinationRuns) return;
+  if (s.destinationLoaded) return;
   s.differentPages = s.its?.latePages ?? [];
   s.machine.on("dst", () => {
     process_incoming_migration_co(s);

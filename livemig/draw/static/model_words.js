@@ -52,6 +52,7 @@ export function reasonOf(s) {
   if (!s.plan.gaveUp) return s.reason;
   const exact = s.machine.rows.filter((/** @type {any[]} */ r) => r[1] === "pending" && r[3] === "exact");
   const start = `gave up after ${general(giveUpAfter(s), 6)} s: `;
+  if (s.out.silent) return `${start}the peer is silent, so a write did not come to its end`;
   if (!exact.length) return `${start}the first pass was not done, ${oneDecimal(s.pendingBytes() / MIB)} MiB were still to send`;
   const smallest = exact.reduce((/** @type {number} */ low, /** @type {any[]} */ r) => Math.min(low, r[5].size_bytes), Infinity);
   const speed = Math.min(s.bandwidthLimit || Infinity, s.out.speed) / MIB;

@@ -30,15 +30,17 @@ export class Replay {
     this.run = run;
     this.its = state.its;
     this.memory = state.memory;
+    this.throttle = state.throttle;
     this.ramPages = this.memory.ramPages;
     this.pageBytes = f.page_bytes;
+    this.syncS = f.costs.sync_s;
     this.cellPages = Math.max(1, Math.ceil(this.ramPages / CELLS));
     this.cells = Math.ceil(this.ramPages / this.cellPages);
     this.position = 0;
     this.sent = new Uint8Array(this.memory.totalPages);
     this.dirtyIn = new Int32Array(CELLS);
     this.timesIn = new Uint8Array(CELLS);
-    this.rows = run.events.filter(([, kind, lane, name]) => (kind === "sync" || (kind === "send" && name === "ram") || kind === "its") && lane !== "dst");
+    this.rows = run.events.filter(([, kind, lane, name]) => (kind === "sync" || kind === "throttle" || (kind === "send" && name === "ram") || kind === "its") && lane !== "dst");
     this.stride = Math.ceil(this.rows.length / MOST_FRAMES);
     this.done = 0;
     /** @type {number[]} new pages of each sync, as played */
@@ -68,15 +70,23 @@ export class Replay {
   #play() {
     const [t, kind, , , , data] = this.rows[this.done];
     this.done += 1;
-    if (kind === "sync") this.#sync(t);
+    if (kind === "sync") this.#sync(this.#logReadAt(t, data));
+    else if (kind === "throttle") this.throttle.set(data.percentage, t);
     else if (kind === "send") this.#send(data);
     else this.#saved(data);
     if (kind !== "send" || this.done % this.stride === 0 || this.done === this.rows.length) this.#keep(t);
   }
 
-  /** Seconds in which the guest ran until t. @param {number} t */
+  /** A sync may go on for a while after it has read the log: a sleeping vCPU is waited for. @param {number} t @param {Fields} data */
+  #logReadAt(t, data) {
+    return this.run.source === "simulated" ? Math.min(t, data.start_s + this.syncS) : t;
+  }
+
+  /** Seconds in which the guest worked until t; a throttle ends with the first pause. @param {number} t */
   #guestS(t) {
-    return this.run.pauses.reduce((sum, [a, b]) => sum - Math.max(0, Math.min(b, t) - a), t);
+    const { pauses } = this.run;
+    const end = pauses.length && pauses[0][0] < t ? pauses[0][0] : t;
+    return pauses.reduce((sum, [a, b]) => sum - Math.max(0, Math.min(b, t) - a), this.throttle.workS(end) + (t - end));
   }
 
   #sync(/** @type {number} */ t) {
