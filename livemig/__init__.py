@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from livemig.draw.bytegrid import ByteGrid
     from livemig.draw.stage import Stage
     from livemig.engine import Handler, simulate
+    from livemig.lab.record import Progress
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
     from livemig.trace import Trace
 
 __version__ = "0.1.0"
 
-__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "validate", "its_bench",
+__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "validate",
+           "its_bench",
            "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
@@ -95,11 +97,39 @@ def recordings() -> list[str]:
     return [recording_name(file) for file in recording_files(_recordings_dir())]
 
 
+def record(scenario: Scenario | None = None, output: str | Path | None = None, *,
+           progress: Callable[[Progress], None] | None = None, **how: Any) -> Trace:
+    """Run one live migration of real QEMU on this machine with a scenario's inputs, and return its Trace.
+
+    `scenario`: default `Scenario()`; what only the model has (host costs, the ITS of the drawn guest, the seed) is not
+    read, `trace.meta["scenario"]` has what was recorded. `output`: write the recording into this file too, for
+    `recording` and `validate`. `progress` is called about every 40 ms with a `livemig.lab.record.Progress`; what it
+    raises, and Ctrl-C, end the run. `how`: `qemu`, `accelerator`, `capabilities`, `parameters`, `scratch`, `measure`
+    of `livemig.lab.record.record`.
+
+    When this returns or raises, both QEMUs are gone. Raises `QemuError` (missing, too old, ends early),
+    `RequestError` (what the lab cannot do), `OutputError` (before anything is started where that can be known).
+    """
+    from livemig.lab.convert import to_trace
+    from livemig.lab.record import record as run
+    from livemig.lab.recording import recording_name
+    from livemig.lab.save import check_output, save_recording
+    from livemig.scenario import Scenario
+
+    target = None if output is None else check_output(output)
+    made = run((scenario or Scenario()).to_dict(), "recording" if target is None else recording_name(target),
+               progress=progress, **how)
+    if target is not None:
+        save_recording(made, target)
+    return to_trace(made)
+
+
 def validate(folder: str | Path | None = None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Simulate each recording of a folder from its inputs and compare: {"runs": [...], "summary": {...}}.
 
-    `folder`: default the recordings that livemig ships. `progress` is called with each recording's name. Errors are
-    relative, times in seconds; see `livemig.lab.validate`. Raises `RecordingError` when the folder cannot be read.
+    `folder`: a folder or one recording, default the recordings that livemig ships. `progress` is called with each
+    recording's name. Errors are relative, times in seconds; see `livemig.lab.validate`. Raises `RecordingError` when
+    the folder cannot be read.
     """
     from livemig.lab.validate import validate_dir
 

@@ -18,6 +18,7 @@ TOOLS = {
     "chromium": (("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"), "chromium"),
     "qemu": (("qemu-system-aarch64",), "qemu-system-arm"),
     "node": (("node",), "nodejs"),
+    "aarch64 assembler": (("aarch64-linux-gnu-as",), "binutils-aarch64-linux-gnu"),
 }
 
 

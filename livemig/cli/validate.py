@@ -20,7 +20,8 @@ _EVERY = 10  # progress into a file: one line for so many recordings
 
 def validate(
     folder: Annotated[Path | None, typer.Argument(
-        metavar="[DIR]", help="Folder of recordings (*.json, *.json.gz); default: those that livemig ships.")] = None,
+        metavar="[DIR|FILE]", help="Folder of recordings (*.json, *.json.gz), or one of them; default: those that "
+                                   "livemig ships.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print runs and summary as JSON.")] = False,
     figure: Annotated[Path | None, typer.Option(
         "--figure", metavar="FILE", help="Draw predicted against recorded into this file (.png, .svg, .pdf).")] = None,

@@ -16,13 +16,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from livemig.lab.guest import RAM_BASE
 from livemig.lab.recording import lookup, rows
 
 __all__ = ["WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
 
 MIB = 1 << 20
-RAM_BASE = 0x4000_0000  # QEMU virt machine: RAM begins at 1 GiB
-RANDOM_ORDER = 1  # bit of guest.flags
 GIVE_UP_S = 60.0  # the recorder stops waiting after this long
 MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QEMU's own, where a recording sets none
 
@@ -57,7 +56,7 @@ def inputs(recording: Record) -> dict[str, Any]:
     fill = (guest["fill_start"], guest["fill_end"]) if guest["fill_end"] > guest["fill_start"] else (RAM_BASE, RAM_BASE)
     start = writer_start(recording)
     limit = float(params["bw"]) * MIB
-    link = recording.get("link_seen_mib_s") if params.get("link") else None
+    link = recording.get("link_seen_mib_s", params["link"]) if params.get("link") else None
     caps = set(recording["caps"])
     return {
         "ram_bytes": ram,
@@ -75,7 +74,7 @@ def inputs(recording: Record) -> dict[str, Any]:
         "switchover_rule": "qemu",
         "downtime_limit_s": params["dl"] / 1000,
         "qemu_version": "7.2" if recording["qemu"]["version"].startswith("7.2.") else "10.0",
-        "accelerator": "kvm" if "kvm" in recording else "tcg",
+        "accelerator": "kvm" if "kvm" in recording or params.get("accel") == "kvm" else "tcg",
         "pause_before_switchover": "pause-before-switchover" in caps,
         "return_path": "return-path" in caps,
         "switchover_ack": "switchover-ack" in caps,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from livemig.lab.inputs import RAM_BASE
+from livemig.lab.guest import RAM_BASE
 from livemig.lab.recording import lookup, rows
 from livemig.trace import Event
 

@@ -81,7 +81,7 @@ _RECORDING = Object(
                       dict.fromkeys(("link", "cancel_s", "poll_ms", "max_s", "avail_bw"), _SIZE)),
      "guest": Object(dict.fromkeys(("fill_start", "fill_end", "ws_base", "ws_pages"), _COUNT),
                      dict.fromkeys(("rate", "dot_pages", "pages_per_tick", "tick_us"), _SIZE)),
-     "qemu": Object({"version": Leaf("text", pattern=r"(?:10\.0|7\.2)\.\d+.*")}),
+     "qemu": Object({"version": Leaf("text", pattern=r"(?:7\.2|[89]\.\d|[1-9]\d\.\d)\.\d+.*")}),
      "caps": Each(_TEXT), "final": _FINAL, "notes": Each(Row((_NUMBER, _TEXT))),
      "events": Each(Row((_NUMBER, _NUMBER, _TEXT, _TEXT, _ANY_OBJECT))),
      "poll_cols": Each(_TEXT), "polls": Each(Leaf("list")), "trace_src": _TRACE, "trace_dst": _TRACE},
@@ -144,8 +144,10 @@ def check_recording(data: Any, where: str = "recording") -> Record:
 
 
 def recording_files(folder: str | Path) -> list[Path]:
-    """The recordings of a folder by name; `RecordingError` when it is not a folder or holds none."""
+    """The recordings of a folder by name, or the one file that is named; `RecordingError` when there is none."""
     base = Path(folder)
+    if base.is_file() and base.name.endswith(SUFFIXES):
+        return [base]
     if not base.is_dir():
         raise RecordingError(f"{base}: no such folder" if not base.exists() else f"{base}: not a folder of recordings")
     found = sorted(p for p in base.iterdir() if p.name.endswith(SUFFIXES) and p.is_file())

@@ -65,7 +65,7 @@ def validate(recordings: Iterable[tuple[str, Mapping[str, Any]]], simulate: Simu
 
 def validate_dir(path: str | Path, simulate: Simulate, progress: Progress | None = None,
                  textbook: Textbook | None = None) -> dict[str, Any]:
-    """`validate` for every recording of a folder, in the order of their names.
+    """`validate` for every recording of a folder, in the order of their names, or for one file.
 
     Raises `RecordingError` when there is no such folder or nothing in it, and `BrokenRecordings` after all readable
     files were compared (its `report` has them) when some could not be read.

@@ -16,7 +16,7 @@ BINDER = {"python_version": "3.11", "python_full_version": "3.11.13", "sys_platf
 PLATFORMS = {"linux": "posix", "darwin": "posix", "win32": "nt"}
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 # conda-forge's name where it differs from PyPI's: its matplotlib also pulls in Qt.
-CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"matplotlib-base": "matplotlib", "python-qemu-qmp": "qemu.qmp"}
 
 
 def entries(lock: Path) -> list[tuple[Requirement, list[str]]]:

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import find_tool
 
 
-@pytest.mark.parametrize("tool", ["chromium", "qemu", "node"])
+@pytest.mark.parametrize("tool", ["chromium", "qemu", "node", "aarch64 assembler"])
 def test_a_missing_tool_skips_and_names_its_package(tool: str, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="apt install"):

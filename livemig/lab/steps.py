@@ -1,0 +1,104 @@
+"""The plan of a recording, carried out: cancel, continue, new limits, the end or the silence of the destination.
+
+Each step waits for its moment (T0, the wait in pre-switchover, the stop-copy), then for its time, acts, and leaves a
+note [t, text]. `inputs` reads the notes, so a recording says what really happened when; a command that QEMU refuses
+leaves a note too and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from livemig.lab.qemu import QemuError
+from livemig.lab.request import MIB, Step, plain
+from livemig.lab.vm import Pair, stop
+
+__all__ = ["KILLED", "Steps"]
+
+KILLED = "destination process killed"
+_FROZEN = "destination process frozen (SIGSTOP)"
+_CANCEL_S = 10.0
+
+
+class Steps:
+    """Runs beside the polling; `notes` grow in the order in which things happened."""
+
+    def __init__(self, pair: Pair, plan: Sequence[Step], t0_s: float, pausing: bool) -> None:
+        self.notes: list[list[Any]] = []
+        self._pair = pair
+        self._t0_s = t0_s
+        self._pausing = pausing  # then the guest's stop is not yet the beginning of the stop-copy
+        self._killed = False
+        self._moments = {"time": asyncio.Event(), "pre-switchover": asyncio.Event(), "stop-copy": asyncio.Event()}
+        self._moments["time"].set()
+        pair.source.on_event = self._watch
+        self._tasks = [asyncio.create_task(self._take(step)) for step in plan]
+
+    async def end(self) -> None:
+        """What has not come to its moment will not."""
+        self._pair.source.on_event = None
+        for task in self._tasks:
+            await stop(task)
+        self.notes.sort(key=lambda note: note[0])
+
+    def note(self, text: str, at_s: float | None = None) -> None:
+        """Keep what happened, now or at a time since T0."""
+        self.notes.append([round(time.time() - self._t0_s if at_s is None else at_s, 4), text])
+
+    def look_at_destination(self) -> None:
+        """Note an end of the destination that this recorder has not brought about."""
+        code = self._pair.destination.process.poll()
+        if code is not None and code < 0 and not self._killed:
+            self._killed = True
+            closed_s = self._pair.destination.serial.closed_s  # a process lets go of its sockets as it ends
+            self.note(KILLED, None if closed_s is None else round(closed_s - self._t0_s, 4))
+
+    async def cancel(self, paused: bool) -> None:
+        """Cancel the migration."""
+        text = "migrate_cancel in pre-switchover" if paused else "migrate_cancel"
+        await self._command(text, "migrate_cancel", timeout_s=_CANCEL_S)
+
+    def _watch(self, event: dict[str, Any]) -> None:
+        status = event.get("data", {}).get("status") if event["event"] == "MIGRATION" else None
+        if status == "pre-switchover":
+            self.note("seen pre-switchover")
+            self._moments["pre-switchover"].set()
+        elif status == "device" or (event["event"] == "STOP" and not self._pausing):
+            self._moments["stop-copy"].set()
+
+    async def _take(self, step: Step) -> None:
+        await self._moments[step.at].wait()
+        since_s = self._t0_s if step.at == "time" else time.time()
+        await asyncio.sleep(max(since_s + step.at_s - time.time(), 0.0))
+        value = step.value or 0.0
+        if step.do == "kill":
+            self._pair.destination.process.kill()
+            self._killed = True
+            self.note(KILLED)
+        elif step.do == "freeze":
+            os.kill(self._pair.destination.process.pid, signal.SIGSTOP)
+            self.note(_FROZEN)
+        elif step.do == "cancel":
+            await self.cancel(step.at == "pre-switchover")
+        elif step.do == "continue":
+            await self._command("migrate-continue", "migrate-continue", state="pre-switchover")
+        elif step.do == "set_downtime_limit":
+            await self._command(f"downtime-limit {plain(round(value * 1000))}", "migrate-set-parameters",
+                                downtime_limit=round(value * 1000))
+        else:
+            await self._command(f"max-bandwidth {plain(int(value) / MIB)} MiB/s", "migrate-set-parameters",
+                                max_bandwidth=int(value))
+
+    async def _command(self, text: str, name: str, timeout_s: float | None = None, **arguments: Any) -> None:
+        at_s = time.time() - self._t0_s
+        try:
+            await self._pair.source.execute(name, timeout_s=timeout_s, **arguments)
+        except QemuError as error:
+            self.note(f"refused: {text}: {error}", at_s)
+        else:
+            self.note(text, at_s)
