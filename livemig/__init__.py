@@ -98,27 +98,38 @@ def recordings() -> list[str]:
 
 
 def record(scenario: Scenario | None = None, output: str | Path | None = None, *,
-           progress: Callable[[Progress], None] | None = None, **how: Any) -> Trace:
+           progress: Callable[[Progress], None] | bool = False, otherwise: str | Path | None = None,
+           **how: Any) -> Trace:
     """Run one live migration of real QEMU on this machine with a scenario's inputs, and return its Trace.
 
     `scenario`: default `Scenario()`; what only the model has (host costs, the ITS of the drawn guest, the seed) is not
     read, `trace.meta["scenario"]` has what was recorded. `output`: write the recording into this file too, for
-    `recording` and `validate`. `progress` is called about every 40 ms with a `livemig.lab.record.Progress`; what it
-    raises, and Ctrl-C, end the run. `how`: `qemu`, `accelerator`, `capabilities`, `parameters`, `scratch`, `measure`
+    `recording` and `validate`. `progress`: True prints one line that changes; a function is called about every 40 ms
+    with a `livemig.lab.record.Progress`; what it raises, and Ctrl-C, end the run. `otherwise`: where this machine has
+    no QEMU that can be used, say so and return this recording (what `recording` takes). `how`: `qemu`, `accelerator`,
+    `capabilities`, `parameters`, `scratch`, `measure`
     of `livemig.lab.record.record`.
 
     When this returns or raises, both QEMUs are gone. Raises `QemuError` (missing, too old, ends early),
     `RequestError` (what the lab cannot do), `OutputError` (before anything is started where that can be known).
     """
     from livemig.lab.convert import to_trace
+    from livemig.lab.qemu import QemuError, find_qemu
+    from livemig.lab.record import print_progress
     from livemig.lab.record import record as run
     from livemig.lab.recording import recording_name
     from livemig.lab.save import check_output, save_recording
     from livemig.scenario import Scenario
 
+    if otherwise is not None:
+        try:
+            find_qemu(how.get("qemu"))
+        except QemuError as error:
+            print(f"Nothing is recorded: {error}. This is recording {otherwise} instead.")
+            return recording(otherwise)
     target = None if output is None else check_output(output)
-    made = run((scenario or Scenario()).to_dict(), "recording" if target is None else recording_name(target),
-               progress=progress, **how)
+    made = run((scenario or Scenario()).to_dict(), "now" if target is None else recording_name(target),
+               progress=print_progress if progress is True else progress or None, **how)
     if target is not None:
         save_recording(made, target)
     return to_trace(made)

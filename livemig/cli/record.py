@@ -16,15 +16,12 @@ import typer
 from livemig.cli.errors import say
 from livemig.cli.options import parameters, read_scenario
 from livemig.lab.request import FIELDS
-from livemig.units import format_size, format_time
 
 if TYPE_CHECKING:
     from livemig.lab.record import Progress
 
 __all__ = ["record"]
 
-_STAGES = {"starting": "starting two QEMUs", "filling": "the guest fills its memory", "measuring":
-           "measuring the dirty rate", "migrating": "migrating", "ending": "asking both sides how it ended"}
 _EVERY_S = 5.0  # progress into a file: a line for so many seconds of migration
 
 
@@ -111,21 +108,12 @@ class _Display:
 
     def __call__(self, progress: Progress) -> None:
         if self._live:
-            print(f"\r\x1b[K{_line(progress)}"[:100], end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{progress!s}"[:100], end="", file=sys.stderr, flush=True)
         elif progress.stage != self._stage or progress.elapsed_s > self._said_s + _EVERY_S:
-            say(_line(progress))
+            say(str(progress))
             self._stage, self._said_s = progress.stage, progress.elapsed_s
 
     def end(self) -> None:
         """Leave a clean line."""
         if self._live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _line(progress: Progress) -> str:
-    what = _STAGES[progress.stage]
-    if progress.stage != "migrating":
-        return what
-    left = "" if progress.remaining_bytes is None else f", {format_size(progress.remaining_bytes)} left"
-    return (f"{what}: {format_time(progress.elapsed_s)}, {progress.status}, {progress.dirty_sync_count} syncs, "
-            f"{format_size(progress.transferred_bytes)} sent{left}")

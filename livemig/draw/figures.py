@@ -82,6 +82,9 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
     return axes
 
 
+ENDED = ("completed", "failed", "cancelled")
+
+
 def _who(trace: Trace) -> str:
     name = str(trace.meta.get("id", ""))
     return f"recorded {name}".strip() if trace.meta.get("source") == "recorded" else "model"
@@ -95,6 +98,9 @@ def _headline(trace: Trace) -> str:
                 f"{duration(outcome.downtime_s or 0.0)}, {size(outcome.transferred_bytes or 0)} sent")
     if outcome.status == "none":
         return f"{who}: no migration, {duration(trace.end_s)}"
+    if outcome.status not in ENDED:
+        waits = "" if outcome.guest_runs_on else ", nobody runs the guest"
+        return f"{who}: still in state {outcome.status} after {duration(trace.end_s)}{waits}"
     return f"{who}: {outcome.status} at {duration(trace.end_s)}"
 
 

@@ -1,7 +1,7 @@
 """The lens: the whole run in seconds at the left, the switchover in milliseconds at the right, one row of axes.
 
 A broken axis hides the ratio of the two and a logarithmic one bends the passes; the lens keeps both scales honest. A
-run that was never stopped has no lens.
+run that was never stopped has no lens, nor has one of whose length the stop takes a good part.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from livemig.trace import Trace
 __all__ = ["Panels", "Switchover", "panels", "switchover"]
 
 WHOLE_WIDTH, LENS_LEFT = 0.62, 0.69
+LEAST_GAIN = 4.0  # as scene.js lensOf: a lens must show a stretch that is this much shorter than the run
 
 
 class Switchover(NamedTuple):
@@ -37,7 +38,7 @@ class Panels(NamedTuple):
 
 
 def switchover(trace: Trace) -> Switchover | None:
-    """Where the VM was stopped for the migration, with some room on both sides; None if it never was."""
+    """Where the VM was stopped for the migration, with some room on both sides; None if a lens would gain nothing."""
     stop_s = trace.mark("Tn+2")
     if stop_s is None:
         return None
@@ -45,7 +46,10 @@ def switchover(trace: Trace) -> Switchover | None:
                    trace.end_s)
     last_s = max(again_s, trace.mark("Tn+4") or again_s)
     width = max(last_s - stop_s, 1e-5)
-    return Switchover(max(stop_s - 0.3 * width, 0.0), last_s + 0.1 * width, stop_s, again_s)
+    start_s, end_s = max(stop_s - 0.3 * width, 0.0), last_s + 0.1 * width
+    if trace.end_s < LEAST_GAIN * (end_s - start_s):
+        return None
+    return Switchover(start_s, end_s, stop_s, again_s)
 
 
 def panels(trace: Trace, ax: Axes | None, palette: Palette, height: float) -> tuple[Panels, Switchover | None]:

@@ -24,13 +24,14 @@ from livemig.lab.recording import FORMAT, Record, check_recording
 from livemig.lab.request import MIB, POLL_S, Request, RequestError
 from livemig.lab.tracelog import between, parse_trace
 from livemig.lab.worker import run_beside
+from livemig.units import format_size, format_time
 
 if TYPE_CHECKING:  # these need a POSIX system; the rest of the room does not
     from livemig.lab.qemu import Qemu
     from livemig.lab.steps import Steps
     from livemig.lab.vm import Pair, Vm
 
-__all__ = ["Progress", "record"]
+__all__ = ["Progress", "print_progress", "record"]
 
 FINAL = ("completed", "failed", "cancelled")
 ACCELERATORS = ("auto", "kvm", "tcg")
@@ -39,7 +40,12 @@ AFTER_S = 1.0  # trace points so long after the end are still kept
 GRACE_S = 10.0  # a QEMU that does not even cancel is left after this
 FILL_BYTES_PER_S = 20 * MIB  # the slowest filling of RAM that is waited for
 PER_QEMU_BYTES = 128 * MIB  # what a QEMU needs beside the guest's RAM
+PRINT_S = 0.25
 SAMPLE_PAGES = 4096  # calc-dirty-rate
+
+
+_STAGES = {"starting": "starting two QEMUs", "filling": "the guest fills its memory", "measuring":
+           "measuring the dirty rate", "migrating": "migrating", "ending": "asking both sides how it ended"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,22 @@ class Progress:
     dirty_sync_count: int = 0
     source_pid: int | None = None
     destination_pid: int | None = None
+
+    def __str__(self) -> str:
+        what = _STAGES[self.stage]
+        if self.stage != "migrating":
+            return what
+        left = "" if self.remaining_bytes is None else f", {format_size(self.remaining_bytes)} left"
+        return (f"{what}: {format_time(self.elapsed_s)}, {self.status}, {self.dirty_sync_count} syncs, "
+                f"{format_size(self.transferred_bytes)} sent{left}")
+
+
+def print_progress(progress: Progress) -> None:
+    """One line on standard output that changes a few times a second; for notebooks."""
+    before, now = (int(t_s / PRINT_S) for t_s in (progress.elapsed_s - POLL_S, progress.elapsed_s))
+    if progress.stage == "migrating" and before == now:
+        return
+    print(f"\r{progress!s:<100}", end="\n" if progress.stage == "ending" else "", flush=True)
 
 
 def record(fields: Mapping[str, Any], name: str = "recording", *, progress: Callable[[Progress], None] | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -52,9 +53,24 @@ def test_it_predicts_before_it_runs_and_names_its_sources(notebook):
 
 
 @pytest.mark.timeout(300)
-def test_it_runs(notebook, request):
+def test_it_runs(notebook):
+    run(notebook)
+
+
+@pytest.mark.timeout(300)
+def test_07_runs_without_qemu_too_and_says_so():
+    notebook = nbformat.read(NOTEBOOKS[0].parent / "07_real_qemu.ipynb", as_version=4)
+    run(notebook, env={**os.environ, "PATH": ""})
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    assert said.count("Nothing is recorded: qemu-system-aarch64 is missing") == 3
+    assert "QEMU 10.0.13: completed in 5.21 s" in said
+    assert "failed; the guest runs on: source" in said
+
+
+def run(notebook, **how):
     folder = NOTEBOOKS[0].parent
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": folder}})
+    client.execute(**how)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.get("text")
