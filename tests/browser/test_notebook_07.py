@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,9 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.qemu]
 
 
 @pytest.mark.timeout(300)
-def test_it_records_draws_and_leaves_nothing(notebook_page: NotebookPage):
-    if shutil.which("qemu-system-aarch64") is None:
-        pytest.skip("qemu-system-aarch64 is missing")
+def test_it_records_draws_and_leaves_nothing(notebook_page: NotebookPage, qemu_path: Path):
     page = notebook_page.page
     page.set_viewport_size({"width": 1400, "height": 1900})
     notebook_page.open("07_real_qemu.ipynb")
