@@ -95,7 +95,7 @@ def check(s: MigrationState, trace: Trace) -> int:
     """Raise `Violation`, or return the number of instants that were looked at."""
     instants = check_who_runs(trace)
     completed = trace.outcome.status == "completed"
-    starts = [e for e in trace.select("call", "resume_all_vcpus")]
+    starts = list(trace.select("call", "resume_all_vcpus"))
     if completed:
         if s.runstate != "postmigrate" or any(e.lane != "dst" for e in starts):
             raise Violation(f"completed, and the source's run state is {s.runstate}")
