@@ -72,13 +72,18 @@ def migration_bitmap_sync(s: MigrationState) -> None:
         "migration_bitmap_sync",
         {"pass": number, "start_s": start_s, "new_dirty_pages": new, "remaining_bytes": s.pending_bytes},
     )
-    if s.machine.t_s - s.rates.start_s > RATES_PERIOD_S and s.rates.start_s > 0:
+    if s.rates.start_s > 0 and _ms(s.machine.t_s) > _ms(s.rates.start_s) + RATES_PERIOD_S * 1000:
         migration_trigger_throttle(s)
         migration_update_rates(s)
         s.rates.restart(s.machine.t_s, s.channel.sent_bytes)
     elif not s.rates.start_s:
         s.rates.start_s = s.machine.t_s
     s.event("MIGRATION_PASS", {"pass": number})
+
+
+def _ms(t_s: float) -> int:
+    """QEMU's clock here counts whole milliseconds."""
+    return int(t_s * 1000)
 
 
 @traced("system/memory.c")

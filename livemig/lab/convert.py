@@ -62,6 +62,21 @@ def _all_events(recording: Record, migrated: bool) -> Iterator[Event]:
     yield from _qmp_events(recording)
     yield from _notes(recording)
     yield from _samples(recording)
+    yield from _throttle_steps(recording)
+
+
+def _throttle_steps(recording: Record) -> Iterator[Event]:
+    """QEMU 7.2 has no trace point for the steps of auto-converge; the first answer that tells one stands for it."""
+    columns = recording["poll_cols"]
+    if "throttle_pct" not in columns or any(name == "cpu_throttle_set" for _, name, _ in rows(recording, "trace_src")):
+        return
+    before: int | None = None
+    for row in recording["polls"]:
+        told = row[columns.index("throttle_pct")]
+        if told and told != before:
+            yield Event(float(row[columns.index("t")]), "throttle", "migration", "cpu_throttle_set", 0,
+                        {"percentage": told})
+        before = told
 
 
 def _qmp_events(recording: Record) -> Iterator[Event]:

@@ -158,7 +158,7 @@ def _dots(recording: Record) -> list[tuple[float, int]]:
     if "src_dots" not in columns:
         return []
     t, dots, status = columns.index("t"), columns.index("src_dots"), columns.index("status")
-    ends = ("runstate_set", "cpu_throttle_set")  # from there on it does not run, or not at its rate
+    ends = ("runstate_set", "migration_throttle")  # from there on it does not run, or not at its rate
     stop = next((at for at, name, _ in rows(recording, "trace_src") if name in ends and at > 0), float("inf"))
     seen = [(row[t], row[dots]) for row in recording["polls"]
             if row[dots] is not None and row[t] < stop and row[status] in ("setup", "active", None)]
@@ -170,7 +170,7 @@ def _dots(recording: Record) -> list[tuple[float, int]]:
 
 
 def _throttled(recording: Record) -> bool:
-    return any(name == "cpu_throttle_set" for _, name, _ in rows(recording, "trace_src"))
+    return any(name == "migration_throttle" for _, name, _ in rows(recording, "trace_src"))
 
 
 def _agreed(points: list[tuple[float, int]], dot_pages: int, rate: float) -> WriterStart:
@@ -232,11 +232,12 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
 def _kill(recording: Record, t: float) -> dict[str, Any]:
     """The destination's end. In the stop-copy it counts from there: the recorder waited for that.
 
-    Behind a proxy the source's connection may stay open although nobody reads it any more: then QEMU's source never
-    reports an error, and for it the peer is silent.
+    Behind a proxy the source's connection may stay open although nobody reads it any more: for the source the peer is
+    silent. Which of the two it was nobody noted, but a source whose connection has ended says `failed`; so that it
+    never says so is an input of such a run, and what comes of it (who waits, who runs) is what is predicted.
     """
-    silent = recording["params"].get("link") and not lookup(recording, "final.error-desc") and not any(
-        name == "migrate_error" for _, name, _ in rows(recording, "trace_src"))
+    ended = any(name == "migrate_set_state" and f["state"] == "failed" for _, name, f in rows(recording, "trace_src"))
+    silent = recording["params"].get("link") and not ended and lookup(recording, "final.status") != "failed"
     do = "silent_peer" if silent else "destination_dies"
     stopped = next((at for at, name, f in rows(recording, "trace_src")
                     if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livemig.lab.convert import inputs, not_modelled
+from livemig.lab.convert import inputs, not_modelled, to_trace
 from livemig.lab.inputs import times_differ, writer_start
 from livemig.scenario import Scenario
 
@@ -136,7 +136,7 @@ def test_special_inputs_of_runs_that_are_not_shipped(rec):
     """Kinds of recordings that livemig has rules for and no file of."""
     base = dict(rec("s17-kill-dst-switchover-no-rp"))
     held = base | {"final": {"status": "device"},
-                   "trace_src": [row for row in base["trace_src"] if row[1] != "migrate_error"]}
+                   "trace_src": [row for row in base["trace_src"] if row[2].get("state") != "failed"]}
     (kill,) = inputs(held)["plan"]
     assert (kill["do"], kill["at"]) == ("silent_peer", "stop-copy")  # the proxy kept the source's connection open
     plain = dict(rec("b05"))
@@ -145,6 +145,9 @@ def test_special_inputs_of_runs_that_are_not_shipped(rec):
     assert inputs(plain | {"notes": [[8.0, "downtime-limit 2000"]]})["plan"] == [
         {"do": "set_downtime_limit", "at_s": 8.0, "value": 2.0}]
     assert inputs(plain | {"notes": [[3.0, "link process killed"]]})["plan"] == [{"do": "link_failure", "at_s": 3.0}]
+    old = dict(rec("s01-autoconverge"))
+    polled = old | {"trace_src": [row for row in old["trace_src"] if row[1] != "cpu_throttle_set"]}
+    assert [e.data["percentage"] for e in to_trace(polled).select("throttle")] == [20, 30, 40, 50, 60, 70]  # as in 7.2
     faster = dict(plain["params"], throttle_init=80, throttle_inc=5)
     told = inputs(plain | {"params": faster, "caps": ["events", "auto-converge"]})
     assert (told["throttle_initial_pct"], told["throttle_increment_pct"], told["catch_up_s"]) == (80, 5, None)

@@ -52,7 +52,8 @@ const migration_bitmap_sync = traced("migration_bitmap_sync", (s) => {
     pass: number, start_s: start, new_dirty_pages: fresh, remaining_bytes: s.pendingBytes(),
   });
   const { rates } = s;
-  if (machine.t - rates.start > s.tables.clock.rates_period_s && rates.start > 0) {
+  const ms = (/** @type {number} */ t) => Math.trunc(t * 1000);
+  if (rates.start > 0 && ms(machine.t) > ms(rates.start) + s.tables.clock.rates_period_s * 1000) {
     migration_trigger_throttle(s);
     passed(s, "migration_update_rates");
     Object.assign(rates, { start: machine.t, dirtyPages: 0, sentBefore: s.out.sent });
