@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "validate",
-           "its_bench",
-           "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
+__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay", "validate",
+           "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
 _ORIGINS: dict[str, tuple[str, str | None]] = {
@@ -62,10 +61,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def stage(scenario: Scenario | None = None, recorded: Trace | str | Path | None = None) -> Stage:
+def stage(scenario: Scenario | Trace | None = None, recorded: Trace | str | Path | None = None) -> Stage:
     """The animated picture of one migration, with controls that simulate anew: sequence diagram, timeline, ITS bytes.
 
-    `scenario`: what the controls start from (default: `Scenario()`). `recorded`: a Trace, or what `recording` takes,
+    `scenario`: what the controls start from (default: `Scenario()`); or a Trace (of `replay`, `recording` or
+    `simulate`), which is drawn as it is, without controls. `recorded`: a Trace, or what `recording` takes,
     drawn beside the simulated run. The browser computes, so sliders answer without the kernel, and `stage().to_html()`
     works without one. Raises `RecordingError` for an unknown recording.
     """
@@ -74,6 +74,8 @@ def stage(scenario: Scenario | None = None, recorded: Trace | str | Path | None 
     from livemig.trace import Trace
 
     beside = recorded if recorded is None or isinstance(recorded, Trace) else recording(recorded)
+    if isinstance(scenario, Trace):
+        return Stage(scenario, recorded=beside)
     return Stage(simulate=_simulate_fields, scenario=scenario or Scenario(), tables=_model_tables, recorded=beside,
                  recordings=recordings(), recording=recording)
 
@@ -133,6 +135,18 @@ def record(scenario: Scenario | None = None, output: str | Path | None = None, *
     if target is not None:
         save_recording(made, target)
     return to_trace(made)
+
+
+def replay(path: str | Path, migration: int = 0, gap_s: float | None = None) -> Trace:
+    """The Trace of a log of somebody else's migration: query-migrate replies, `virsh domjobinfo`, libvirt's jobStats.
+
+    `migration`: which of several in the log, from 1 (0: the last). `gap_s`: so long without an answer is a gap
+    (default: three usual intervals). Raises `RecordingError` when there is none in it, and `BrokenLog` (its `trace`
+    has all that could be read) when some of its lines cannot be read; see `livemig.lab.replay`.
+    """
+    from livemig.lab.replay import replay as read
+
+    return read(path, migration, gap_s)
 
 
 def validate(folder: str | Path | None = None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:

@@ -25,7 +25,8 @@ throttle    cpu_throttle_set          percentage of the time that the vCPUs slee
 its         SAVE_TABLES, SET CBASER   pages (numbers), tables (see `engine.devices`), errno
 fault       what broke                text
 sample      query-migrate             the QMP field names, verbatim
-gap         gap                       until_s: nothing was observed from here to there
+gap         gap                       until_s: nothing of this lane was observed from here to there (main: no answers to
+                                      query-migrate; migration: nothing was known of the migration at all)
 =========== ========================= =============================================================================
 
 `lane` says where it happened: user, main, migration (the migration thread), vm (the source guest), its, dst.
@@ -236,6 +237,10 @@ class Trace:
             raise TraceError(f"series {name!r}: neither one of {known} nor a field of this trace's samples")
         array = np.asarray(rows, dtype=np.float64).reshape(-1, 2)
         return array[:, 0], array[:, 1]
+
+    def gaps(self, lane: str = "migration") -> tuple[tuple[float, float], ...]:
+        """Stretches (from, to) in seconds in which nothing of a lane was observed; no line may be drawn across them."""
+        return tuple((e.t_s, float(e.data["until_s"])) for e in self.select("gap", lane=lane))
 
     def stack_at(self, t_s: float, lane: str = "migration") -> tuple[str, ...]:
         """The functions on the lane's call stack at a time, outermost first."""

@@ -12,6 +12,7 @@ from livemig.cli.export import export
 from livemig.cli.its import its
 from livemig.cli.lab import lab
 from livemig.cli.record import record
+from livemig.cli.replay import replay
 from livemig.cli.run import run
 from livemig.cli.stream import stream
 from livemig.cli.validate import validate
@@ -38,6 +39,7 @@ def livemig(version: Annotated[bool, typer.Option("--version", help="Print the v
 app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
 app.command(cls=SectionedCommand, short_help="Record a migration of real QEMU.")(record)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
+app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)
 app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
 app.add_typer(its, name="its")

@@ -67,6 +67,8 @@ def _outcome(trace: Trace) -> str:
     if outcome.dirty_sync_count is not None:
         parts.append(f"{outcome.dirty_sync_count} bitmap syncs")
     where = f" The guest runs on the {outcome.guest_runs_on}." if outcome.guest_runs_on else " The guest runs nowhere."
+    if "log" in trace.meta:  # a log of the source does not say it
+        where = ""
     reason = f" Reason: {outcome.reason}." if outcome.reason else ""
     return f"Status {outcome.status}: {', '.join(parts)}.{reason}{where}"
 

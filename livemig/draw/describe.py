@@ -45,8 +45,9 @@ def _passes(trace: Trace) -> Iterator[str]:
 
 def _threshold(trace: Trace) -> Iterator[str]:
     _, threshold = trace.series("threshold")
-    if len(threshold):
-        yield f"The threshold was {size(threshold[-1])} at the end."
+    if not len(threshold):
+        return  # a log of query-migrate has none
+    yield f"The threshold was {size(threshold[-1])} at the end."
     decided_s = trace.mark("Tn+1")
     if decided_s is None:
         if running := [p for p in trace.passes() if not p.final]:

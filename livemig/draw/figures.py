@@ -65,7 +65,7 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
     views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
     if axes.lens is not None and seen is not None:
         views.append((axes.lens, seen.stop_s, 1e3))
-    top = max([4 * SEEDS_THRESHOLD_BYTES, *(v for _, v in _curve(trace))]) * 4
+    top = max([4 * SEEDS_THRESHOLD_BYTES, *(v for _, v in _curve(trace) if v == v)]) * 4
     for view, zero_s, scale in views:
         _byte_axis(view, top, palette)
         if recorded is not None and view is axes.whole:
@@ -75,6 +75,7 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
         _thresholds(view, trace, zero_s, scale, palette)
         if seen is not None:
             _stopped_band(view, seen, zero_s, scale, palette)
+        _gaps(view, trace, palette, zero_s, scale)
     if axes.lens is not None:
         axes.lens.set_yticklabels([])
     _pending_labels(axes.whole, trace, recorded, palette)
@@ -83,6 +84,21 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
 
 
 ENDED = ("completed", "failed", "cancelled")
+
+
+def _gaps(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float) -> None:
+    """Where nothing was observed: a pale dotted band over everything, with a word where it has room."""
+    low, high = view.get_xlim()
+    for from_s, to_s in trace.gaps():
+        left, right = (max((t - zero_s) * scale, low) for t in (from_s, min(to_s, zero_s + high / scale)))
+        if right <= left:
+            continue
+        view.axvspan(left, right, facecolor=palette.well, edgecolor=palette.edge, hatch=palette.gap_hatch, lw=0,
+                     zorder=5)
+        height = ROWS["VM"] if view.get_yscale() == "linear" else LOWEST_BYTES
+        text = FitText(view, left, right, height, ("not observed", "?"), fontsize=9, color=palette.ink, ha="center",
+                       zorder=6)
+        text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
 
 
 def _who(trace: Trace) -> str:
@@ -125,6 +141,7 @@ def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, ze
             busy.setdefault(span.what, []).append((left, right))
     for what, stretches in busy.items():
         _thread_bars(view, what, stretches, palette)
+    _gaps(view, trace, palette, zero_s, scale)
     if not any(span.what == "stopped" for span in trace.spans()):
         view.text(0.99, ROWS["VM"], "never stopped", transform=view.get_yaxis_transform(), ha="right", va="center",
                   color=palette.paper, fontsize=9)
@@ -176,10 +193,17 @@ def _mark_names(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale
 
 # -- pending ----------------------------------------------------------------------------------------------------------
 def _curve(trace: Trace) -> Iterator[tuple[float, float]]:
-    """(t, bytes) along the pending curve: flat while the thread sleeps, falling in a burst, jumping at a sync."""
+    """(t, bytes) along the pending curve: flat while the thread sleeps, falling in a burst, jumping at a sync.
+
+    At a gap the value is nan, which no line is drawn to.
+    """
     page = float(trace.meta.get("scenario", {}).get("page_bytes", 4096))
     now: float | None = None
     for event in sorted(_pending_events(trace), key=lambda e: e.t_s):
+        if event.kind == "gap":
+            yield from [(event.t_s, value) for value in (now, np.nan) if value is not None]
+            now = None
+            continue
         if event.kind == "send" and now is None:
             continue
         if event.kind == "send" and now is not None:
@@ -202,7 +226,8 @@ def _curve(trace: Trace) -> Iterator[tuple[float, float]]:
 def _pending_events(trace: Trace) -> Iterator[Event]:
     for event in trace.events:
         counted = event.kind == "pending" or (event.kind == "sync" and event.data.get("remaining_bytes") is not None)
-        if counted or (event.kind == "send" and event.name == "ram" and event.lane == "migration"):
+        mine = event.lane == "migration" and (event.kind == "gap" or (event.kind == "send" and event.name == "ram"))
+        if counted or mine:
             yield event
 
 

@@ -32,6 +32,7 @@ class Palette:
     its_tint: str
 
     stop_hatch: str = "/////"
+    gap_hatch: str = "..."
     other_dashes: tuple[float, float] = (5.0, 2.5)
 
 

@@ -14,7 +14,7 @@ from livemig.trace import Event, Trace
 
 __all__ = ["pack"]
 
-# What the stage draws of each kind; a kind that is missing here is not sent (samples, gaps).
+# What the stage draws of each kind; a kind that is missing here is not sent (samples).
 _DRAWN: dict[str, tuple[str, ...]] = {
     "mark": ("text",),
     "command": (),
@@ -29,6 +29,7 @@ _DRAWN: dict[str, tuple[str, ...]] = {
     "its": ("errno", "tables", "pages"),
     "load": (),
     "fault": ("text",),
+    "gap": ("until_s",),
 }
 _EVENTS = ("STOP", "RESUME")
 _THREADS = {"dst": "dst", "main": "main", "user": "main"}  # the handlers run in the migration thread
@@ -77,6 +78,8 @@ def _drawn(events: Sequence[Event]) -> Iterator[Event]:
     useful = _useful_calls(events)
     for i, event in enumerate(events):
         if event.kind not in _DRAWN or (event.kind == "event" and event.name not in _EVENTS):
+            continue
+        if event.kind == "gap" and event.lane != "migration":  # only query-migrate was silent; all the rest is known
             continue
         if event.kind not in ("call", "return") or i in useful:
             yield event

@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 from livemig.lab.shape import Each, Leaf, Object, Row, Shape, check, describe
 from livemig.trace import TraceError
 
-__all__ = ["FORMAT", "RecordingError", "check_recording", "load_recording", "lookup", "recording_files",
-           "recording_name", "rows"]
+__all__ = ["FORMAT", "STATUSES", "RecordingError", "check_recording", "load_recording", "lookup", "read_bytes",
+           "recording_files", "recording_name", "rows"]
 
 FORMAT = 1
 SUFFIXES = (".json", ".json.gz")
@@ -109,7 +109,7 @@ def load_recording(path: str | Path) -> Record:
     """
     source = Path(path)
     try:
-        data = json.loads(_read(source), parse_constant=lambda name: _refuse_constant(source, name))
+        data = json.loads(read_bytes(source), parse_constant=lambda name: _refuse_constant(source, name))
     except RecursionError:
         raise RecordingError(f"{source}: not a recording: nested too deeply") from None
     except ValueError as error:
@@ -177,7 +177,8 @@ def rows(data: Mapping[str, Any], key: str) -> Iterator[tuple[float, str, Mappin
     yield from sorted(timed, key=lambda row: row[0])
 
 
-def _read(source: Path) -> bytes:
+def read_bytes(source: Path) -> bytes:
+    """The bytes of a file, unpacked if its name ends in .gz; `RecordingError` if it is unreadable or too large."""
     try:
         if not source.is_file():
             raise RecordingError(f"{source}: no such file" if not source.exists() else f"{source}: not a file")

@@ -288,6 +288,43 @@ def test_the_text_alternative():
     assert "The VM was stopped 3 times." in describe(run("k06-stop-cont"))
 
 
+def polled(missing_from_s, missing_to_s):
+    """A Trace as a log of polls gives one: 20 answers in 2 s, and those in between missing."""
+    seen = [t / 10 for t in range(1, 21) if not missing_from_s < t / 10 < missing_to_s]
+    rows = [Event(0.0, "mark", "user", "T0", 0, {}),
+            Event(0.0, "sync", "migration", "migration_bitmap_sync", 0, {"pass": 1, "remaining_bytes": 100 * MIB})]
+    for before, t in itertools.pairwise(seen):
+        if t - before > 0.15:
+            rows.append(Event(before, "gap", "migration", "gap", 0, {"until_s": t}))
+        else:
+            rows.append(Event(t, "send", "migration", "ram", 0, {"start_s": before, "bytes": MIB, "pages": 256}))
+        rows.append(Event(t, "pending", "migration", "estimate", 0, {"size_bytes": round(100 * MIB - 10 * t * MIB)}))
+    meta = {"source": "recorded", "id": "log", "outcome": {"status": "active"}}
+    return Trace(meta, sorted(rows, key=lambda row: row.t_s))
+
+
+def test_no_line_crosses_a_gap():
+    drawn = pending(polled(0.75, 1.45))
+    curves = [line for line in drawn.whole.lines if to_hex(line.get_color()) == LIGHT.dirty and line.get_ls() == "-"]
+    (curve,) = curves
+    x, y = curve.get_data()
+    ends = np.flatnonzero(np.isnan(y))
+    assert len(ends) == 1
+    assert x[ends[0] - 1] == pytest.approx(0.7)
+    assert x[ends[0] + 1] == pytest.approx(1.5)
+    for panel in (drawn, timeline(polled(0.75, 1.45))):
+        bands = [p for p in panel.whole.patches if p.get_hatch() == LIGHT.gap_hatch]
+        assert [(round(b.get_x(), 3), round(b.get_x() + b.get_width(), 3)) for b in bands] == [(0.7, 1.5)]
+        assert "not observed" in assert_readable(panel.ax.figure)
+
+
+def test_a_silent_monitor_breaks_no_curve_that_trace_points_know():
+    assert [e for e in run("s05-pause").select("gap") if e.lane == "main"]
+    assert run("s05-pause").gaps() == ()
+    drawn = pending(run("s05-pause"))
+    assert not np.isnan(np.concatenate([line.get_ydata() for line in drawn.whole.lines])).any()
+
+
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 80)), max_size=12))
 def test_spread_never_overlaps_and_keeps_the_order(items):
     wanted = sorted(w for w, _ in items)

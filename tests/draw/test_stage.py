@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import livemig
 from livemig.draw.modules import bundle, join, modules, script
 from livemig.draw.stage import Stage, describe
 from livemig.draw.wire import pack
@@ -235,6 +236,29 @@ def test_any_trace_packs(rows: list[tuple[float, str, str, str]]) -> None:
     times = [e for e in sorted(rows) if e[1] not in ("sample", "gap", "call", "return")]
     if len(packed["head"]) == len(times) and times:
         assert sum(packed["steps_us"]) == pytest.approx(times[-1][0] * 1e6, abs=1)
+
+
+def test_a_replayed_log_is_drawn_with_its_gaps(node_path: Path) -> None:
+    rows = [Event(0.0, "mark", "user", "T0", 0, {"text": "migrate"}),
+            Event(0.0, "sync", "migration", "migration_bitmap_sync", 0, {"pass": 1, "remaining_bytes": 9 * MIB}),
+            Event(1.0, "gap", "main", "gap", 0, {"until_s": 3.0}),
+            Event(1.0, "gap", "migration", "gap", 0, {"until_s": 3.0, "text": "query-migrate was not answered"}),
+            Event(3.0, "sample", "main", "query-migrate", 0, {"remaining": 4 * MIB}),
+            Event(3.0, "pending", "migration", "estimate", 0, {"size_bytes": 4 * MIB})]
+    trace = Trace({"source": "recorded", "id": "run.log", "scenario": {}, "outcome": {"status": "active"}}, rows)
+    stage = livemig.stage(trace)
+    assert stage.trace is trace
+    assert stage._controls == []
+    assert "run.log" in stage.to_html()
+    assert "active after 3.000 s" in stage.describe()
+    code = (f'import {{ unpack }} from "{(STATIC / "wire.js").as_uri()}";'
+            f'import {{ runOf }} from "{(STATIC / "scene.js").as_uri()}";'
+            'let text = ""; for await (const part of process.stdin) text += part;'
+            "const run = runOf(unpack(JSON.parse(text)));"
+            "console.log(JSON.stringify([run.gaps, run.pending]));")
+    gaps, pending = node(node_path, code, stage._packed)
+    assert gaps == [{"a": 1, "b": 3}]
+    assert pending == [[0, 9 * MIB], [1, 9 * MIB], [3, 4 * MIB], [3, 4 * MIB]]
 
 
 # -- traits and messages ---------------------------------------------------------------------------------------------

@@ -35,6 +35,30 @@ test("pending: flat, falling while sending, up at a sync, 0 after the last pages
   for (let i = 1; i < run.pending.length; i += 1) assert.ok(run.pending[i][0] >= run.pending[i - 1][0]);
 });
 
+/** A log of polls: pending falls, nobody looks from 1 s to 3 s, then it is far lower. */
+const logged = () => ({
+  meta: { source: "recorded", id: "log", scenario: {}, outcome: { status: "active" } },
+  events: [
+    [0, "mark", "user", "T0", 0, { text: "migrate" }],
+    [0.5, "pending", "migration", "estimate", 0, { size_bytes: 64 * MIB }],
+    [1, "send", "migration", "ram", 0, { start_s: 0.5, pages: 1024, zero_pages: 0 }],
+    [1, "gap", "migration", "gap", 0, { until_s: 3 }],
+    [1, "pending", "migration", "estimate", 0, { size_bytes: 60 * MIB }],
+    [3, "pending", "migration", "estimate", 0, { size_bytes: 8 * MIB }],
+    [4, "send", "migration", "ram", 0, { start_s: 3, pages: 1024, zero_pages: 0 }],
+    [4, "pending", "migration", "estimate", 0, { size_bytes: 4 * MIB }],
+  ],
+});
+
+test("a gap: nothing is known of pending in it, and the curve begins anew behind it", () => {
+  const run = runOf(logged());
+  assert.deepEqual(run.gaps, [{ a: 1, b: 3 }]);
+  assert.equal(pendingAt(run, 2), null);
+  assert.equal(pendingAt(run, 0.75) / MIB, 62);
+  assert.equal(pendingAt(run, 3.5) / MIB, 6);
+  assert.deepEqual(run.pending.filter(([t]) => t > 1 && t < 3), []);
+});
+
 test("a step for each thing that happens, on its row, with its stack", () => {
   const run = runOf(converging());
   assert.deepEqual(run.steps.map((s) => s.row).join(" "), [

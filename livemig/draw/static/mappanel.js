@@ -33,6 +33,11 @@ export class MapPanel {
   play(/** @type {Run} */ run) {
     this.run = run;
     this.failed = "";
+    if (run.scenario.ram_bytes == null) {
+      this.replay = null;
+      this.failed = "the log does not say where the guest's memory and its writer are";
+      return;
+    }
     try {
       this.replay = new Replay(run, this.tables());
     } catch (error) {

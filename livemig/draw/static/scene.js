@@ -155,6 +155,10 @@ function pendingCurve(events, page, completed) {
   const last = completed ? events.findLastIndex(sends) : -1;
   events.forEach((row, i) => {
     const [t, kind, , , , data] = row;
+    if (kind === "gap" && value !== null) {
+      push(t, value);
+      value = null;
+    }
     const size = kind === "pending" ? data.size_bytes : kind === "sync" ? data.remaining_bytes : null;
     if (size != null) {
       if (value !== null) push(t, value);
@@ -212,6 +216,7 @@ export function valueAt(points, t) {
 
 /** Pending at t, on the falling line between two points. @param {Run} run @param {number} t @returns {number | null} */
 export function pendingAt(run, t) {
+  if (run.gaps.some(({ a, b }) => t > a + 1e-9 && t < b - 1e-9)) return null; // nobody looked
   const before = valueAt(run.pending, t);
   const next = run.pending.find((p) => p[0] > t + 1e-9);
   const last = run.pending.filter((p) => p[0] <= t + 1e-9).at(-1);
