@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from livemig.draw.bytegrid import ByteGrid
     from livemig.draw.stage import Stage
     from livemig.engine import Handler, simulate
+    from livemig.engine.predict import predict
     from livemig.lab.record import Progress
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
     from livemig.trace import Trace
 
 __version__ = "0.1.0"
 
-__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay", "validate",
-           "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
+__all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay",
+           "predict", "validate", "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage",
+           "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
 _ORIGINS: dict[str, tuple[str, str | None]] = {
@@ -38,6 +40,7 @@ _ORIGINS: dict[str, tuple[str, str | None]] = {
     "Trace": ("livemig.trace", "Trace"),
     "figures": ("livemig.draw.figures", None),
     "Handler": ("livemig.engine", "Handler"),
+    "predict": ("livemig.engine.predict", "predict"),
     "Action": ("livemig.scenario", "Action"),
     "Phase": ("livemig.scenario", "Phase"),
     "Costs": ("livemig.scenario", "Costs"),

@@ -1,7 +1,8 @@
 """The command line. Typer and rich are imported here and nowhere else; each command imports what it needs when it runs.
 
 Exit status: 0 the command did its work (a simulated migration that is cancelled or fails is a result, not an error),
-1 something that was compared differs, 2 bad input, 130 interrupted, 141 the reader of a pipe went away.
+1 something that was compared differs or a migration is predicted not to converge, 2 bad input, 130 interrupted, 141 the
+reader of a pipe went away.
 """
 
 from __future__ import annotations

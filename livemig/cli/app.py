@@ -11,6 +11,7 @@ from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.export import export
 from livemig.cli.its import its
 from livemig.cli.lab import lab
+from livemig.cli.predict import predict
 from livemig.cli.record import record
 from livemig.cli.replay import replay
 from livemig.cli.run import run
@@ -37,6 +38,7 @@ def livemig(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 
 app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
+app.command(cls=SectionedCommand, short_help="Predict a migration, and what would help.")(predict)
 app.command(cls=SectionedCommand, short_help="Record a migration of real QEMU.")(record)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
 app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)

@@ -18,7 +18,7 @@ from livemig.cli.lists import read_costs, read_phases, read_plan
 from livemig.scenario import Costs, Scenario
 from livemig.units import UnitError, format_quantity, parse_quantity
 
-__all__ = ["option_name", "parameters", "read_scenario"]
+__all__ = ["option_name", "parameters", "read_fields", "read_scenario"]
 
 _UNIT_SUFFIX = re.compile(r"_(bytes_per_s|bytes|s)$")
 _MORE_NAMES = {
@@ -67,11 +67,16 @@ def read_scenario(values: Mapping[str, Any]) -> Scenario:
 
     Raises `UnitError`, naming the option, or `ScenarioError`.
     """
+    return Scenario(**read_fields(values))
+
+
+def read_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the options that were given, with their values; raises `UnitError`, naming the option."""
     given = {item.name: _read(item, values[item.name]) for item in fields(Scenario)
              if values.get(item.name) not in (None, [])}
     if "phases" in given:
         given.setdefault("pattern", "phases")
-    return Scenario(**given)
+    return given
 
 
 def _option(item: Field[Any], panel: str) -> Any:

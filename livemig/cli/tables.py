@@ -36,7 +36,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 def note(text: str) -> None:
     """Print a paragraph, wrapped at the width of the terminal; an indented one keeps its indent."""
     indent = " " * (len(text) - len(text.lstrip()))
-    print(textwrap.fill(text, _console().width, subsequent_indent=f"{indent}  " if indent else ""))
+    print(textwrap.fill(text, _console().width, subsequent_indent=f"{indent}  " if indent else "",
+                        break_on_hyphens=False))  # max-bandwidth is one word
 
 
 def shortened(rows: Sequence[Sequence[str]], more: str) -> list[Sequence[str]]:
