@@ -14,6 +14,7 @@ from livemig.engine.predict import MODEL_ERROR, predict, suggestions
 from livemig.engine.sampling import Case, Sampler, cases, working_set_range
 from livemig.engine.suggest import KNOBS, PRECISION, Knob, smallest
 from livemig.lab.convert import inputs, not_modelled, to_trace
+from livemig.lab.inputs import times_differ
 from livemig.lab.recording import load_recording, recording_files
 from livemig.scenario import MIB, Phase, Scenario, ScenarioError
 
@@ -28,10 +29,9 @@ def recorded():
     found = []
     for file in recording_files(FOLDER):
         recording = load_recording(file)
-        if not_modelled(recording):
+        if not_modelled(recording) or times_differ(recording):
             continue
-        known = {**inputs(recording), "plan": []}
-        scenario = Scenario.from_dict({**known, "pattern": "sequential", "writer_start_writes": 0})
+        scenario = Scenario.from_dict({**inputs(recording), "pattern": "sequential", "writer_start_writes": 0.0})
         found.append((file.stem, to_trace(recording).outcome, predict(scenario, samples=20, suggest=False)))
     return found
 
