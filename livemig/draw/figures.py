@@ -101,21 +101,6 @@ def _gaps(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: floa
 ENDED = ("completed", "failed", "cancelled")
 
 
-def _gaps(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float) -> None:
-    """Where nothing was observed: a pale dotted band over everything, with a word where it has room."""
-    low, high = view.get_xlim()
-    for from_s, to_s in trace.gaps():
-        left, right = (max((t - zero_s) * scale, low) for t in (from_s, min(to_s, zero_s + high / scale)))
-        if right <= left:
-            continue
-        view.axvspan(left, right, facecolor=palette.well, edgecolor=palette.edge, hatch=palette.gap_hatch, lw=0,
-                     zorder=5)
-        height = ROWS["VM"] if view.get_yscale() == "linear" else LOWEST_BYTES
-        text = FitText(view, left, right, height, ("not observed", "?"), fontsize=9, color=palette.ink, ha="center",
-                       zorder=6)
-        text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
-
-
 def _who(trace: Trace) -> str:
     name = str(trace.meta.get("id", ""))
     return f"recorded {name}".strip() if trace.meta.get("source") == "recorded" else "model"

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="make and sh")
 
 SH = "/bin/sh"
-TOOLS = ("chromium", "qemu-system-aarch64", "node")
+TOOLS = ("chromium", "qemu-system-aarch64", "node", "aarch64-linux-gnu-as")
 
 
 def stub(folder: Path, name: str, script: str = "") -> None:
