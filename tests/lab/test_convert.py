@@ -265,11 +265,7 @@ def test_samples_have_qmps_own_names(tra, rec):
 
 def test_the_room_imports_only_trace():
     folder = Path(inspect.getfile(livemig.lab)).parent
-<<<<<<< HEAD
     allowed = {"livemig.trace", "livemig.units", "livemig.datadir"}  # the last two any room may import
-=======
-    allowed = {"livemig.trace", "livemig.units"}  # DESIGN.md: any room may import units
->>>>>>> wt-predict
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else (
