@@ -5,7 +5,8 @@ import { actionOf, keepsKey } from "./keys.js";
 import { MapPanel } from "./mappanel.js";
 import { textMeasure } from "./measure.js";
 import { ICONS, PANELS, legendHtml, pageHtml } from "./page.js";
-import { advance, atEnd, moved, toMark, toMoment, toStep } from "./player.js";
+import { Playback } from "./playback.js";
+import { atEnd, moved, toMark, toMoment, toStep } from "./player.js";
 import { Rest } from "./rest.js";
 import { ScenarioPanel } from "./scenario.js";
 import { runOf } from "./scene.js";
@@ -22,7 +23,6 @@ const SCRIPT_MS = 8; // .. if the model and the timeline took less than this
 const REST_MS = 70; // after the last move of a drag the parts that were left out follow
 const LONG_MS = 12; // where the other parts take longer than this, the timeline is shown a frame before them
 const SYNC_MS = 250; // the cursor trait follows at rest, and this often while playing
-const MARK_MS = 1500; // prefers-reduced-motion: from mark to mark
 const PLOT = { s: 150, m: 196, l: 236 };
 const ROW = { s: 25, m: 25, l: 29 };
 let views = 0;
@@ -46,7 +46,7 @@ class View {
     this.measure = textMeasure(() => this.font);
     this.widthOf = (name, otherwise) => (this.widths[name] ||= this.el[name].clientWidth) || otherwise; // asked once: it lays out the page
     this.axisKind = "time";
-    this.playing = false;
+    this.playback = new Playback(() => this.playState(), (cursor, isMark) => this.played(cursor, isMark));
     this.its = new ItsPanel(this.el, model.get("_layouts"));
     this.time = new TimePanel(this.el);
     this.rest = new Rest([
@@ -77,6 +77,10 @@ class View {
   /** The pinned run, unless it is the one that is shown. */
   get beside() {
     return this.pinned && this.pinned.steps !== this.run.steps ? this.pinned : null;
+  }
+
+  get playing() {
+    return this.playback.playing;
   }
 
   get style() {
@@ -208,37 +212,26 @@ class View {
 
   play() {
     if (atEnd(this.run, this.cursor)) this.cursor = toStep(this.run, 0);
-    this.playing = true;
     this.el.play.innerHTML = `${ICONS.pause} Pause`;
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) this.playMarks();
-    else this.playFrames(performance.now());
+    this.playback.start();
   }
 
-  playFrames(before) {
-    this.frame = requestAnimationFrame((now) => {
-      if (!this.playing) return;
-      const dt = (Math.min(200, Math.max(0, now - before)) / 1000) * Number(this.el.speed.value);
-      this.cursor = advance(this.run, this.cursor, dt, this.axisKind);
-      this.drawCursor();
-      this.syncCursor(false);
-      if (atEnd(this.run, this.cursor)) this.stop();
-      else this.playFrames(now);
-    });
+  playState() {
+    const { run, cursor, axisKind } = this;
+    return { run, cursor, axisKind, speed: Number(this.el.speed.value) };
   }
 
-  playMarks() {
-    this.cursor = toMark(this.run, this.cursor, 1);
-    this.said.at = -Infinity;
+  /** A moment of playing. @param {any} cursor @param {boolean} isMark then it is said at once */
+  played(cursor, isMark) {
+    this.cursor = cursor;
+    if (isMark) this.said.at = -Infinity;
     this.drawCursor();
     this.syncCursor(false);
-    if (atEnd(this.run, this.cursor)) this.stop();
-    else this.timer = setTimeout(() => this.playMarks(), MARK_MS);
+    if (atEnd(this.run, cursor)) this.stop();
   }
 
   stop() {
-    this.playing = false;
-    cancelAnimationFrame(this.frame);
-    clearTimeout(this.timer);
+    this.playback.stop();
     this.el.play.innerHTML = `${ICONS.play} Play`;
     this.say();
     this.syncCursor(true);
