@@ -45,7 +45,8 @@ def record(**given: Any) -> None:
     """Record one live migration between two real QEMUs on this machine.
 
     The guest is livemig's own: it fills its memory and then writes pages of its working set at the given rate. Inputs
-    have the names that `livemig run` has. In --plan, link_failure ends the destination's process.
+    have the names that `livemig run` has. In --plan, destination_dies kills that process, silent_peer
+    stops it, and link_failure ends the paced link (without --link: the destination).
 
     Ctrl-C ends both QEMUs and leaves nothing behind. A migration that does not converge is cancelled at its give-up
     time; that, or a plan that makes it fail, is a result, and the exit status is 0.

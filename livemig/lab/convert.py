@@ -95,8 +95,9 @@ def _notes(recording: Record) -> Iterator[Event]:
             yield Event(float(t_s), "command", "user", word, 0, {"text": text})
         elif word in ("max-bandwidth", "downtime-limit"):
             yield Event(float(t_s), "command", "user", "migrate-set-parameters", 0, {"text": text})
-        elif "killed" in text:
-            yield Event(float(t_s), "fault", "dst", "process killed", 0, {"text": text})
+        elif "killed" in text or "frozen" in text:
+            what = "process killed" if "killed" in text else "process frozen"
+            yield Event(float(t_s), "fault", "dst", what, 0, {"text": text})
 
 
 def _samples(recording: Record) -> Iterator[Event]:

@@ -22,6 +22,7 @@ from livemig.lab.recording import lookup, rows
 __all__ = ["WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
 
 MIB = 1 << 20
+NEWEST_MODELLED = 10  # 11 traces other things and counts otherwise
 GIVE_UP_S = 60.0  # the recorder stops waiting after this long
 MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QEMU's own, where a recording sets none
 
@@ -110,6 +111,8 @@ def not_modelled(recording: Record) -> str | None:
     """Why the engine cannot be held against this run, or None; the caller lists the run with the reason."""
     if lookup(recording, "final.status") in (None, "none"):
         return "no migration took place"
+    if int(recording["qemu"]["version"].split(".")[0]) > NEWEST_MODELLED:
+        return f"QEMU {recording['qemu']['version']} is newer than the rules that are modelled (those of 10.0 and 7.2)"
     unknown = [name for name in recording["caps"] if name not in _MODELLED]
     if unknown:
         return _CAPABILITIES.get(unknown[0], f"capability {unknown[0]} is not modelled")
@@ -220,8 +223,10 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
         return _from(recording, "continue", "pre-switchover", t)
     if text.startswith("destination") and "killed" in text:
         return _kill(recording, t)
+    if text.startswith("destination") and "frozen" in text:
+        return _fault(recording, "silent_peer", t)
     if "killed" in text:
-        return {"do": "link_failure", "at_s": t}
+        return _fault(recording, "link_failure", t)
     if match := re.fullmatch(r"downtime-limit (\d+(?:\.\d+)?)", text):
         return {"do": "set_downtime_limit", "at_s": t, "value": float(match[1]) / 1000}
     if match := re.fullmatch(r"max-bandwidth (\d+(?:\.\d+)?) MiB/s", text):
@@ -230,7 +235,7 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
 
 
 def _kill(recording: Record, t: float) -> dict[str, Any]:
-    """The destination's end. In the stop-copy it counts from there: the recorder waited for that.
+    """The destination's end.
 
     Behind a proxy the source's connection may stay open although nobody reads it any more: for the source the peer is
     silent. Which of the two it was nobody noted, but a source whose connection has ended says `failed`; so that it
@@ -238,7 +243,11 @@ def _kill(recording: Record, t: float) -> dict[str, Any]:
     """
     ended = any(name == "migrate_set_state" and f["state"] == "failed" for _, name, f in rows(recording, "trace_src"))
     silent = recording["params"].get("link") and not ended and lookup(recording, "final.status") != "failed"
-    do = "silent_peer" if silent else "destination_dies"
+    return _fault(recording, "silent_peer" if silent else "destination_dies", t)
+
+
+def _fault(recording: Record, do: str, t: float) -> dict[str, Any]:
+    """A fault at its time; in the stop-copy it counts from there."""
     stopped = next((at for at, name, f in rows(recording, "trace_src")
                     if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)
     if stopped is None or t < stopped:

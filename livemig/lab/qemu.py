@@ -83,8 +83,11 @@ def has_kvm(device: str = "/dev/kvm") -> bool:
         return True
 
 
-def command_line(qemu: Qemu, folder: Path, side: str, ram_bytes: int, kvm: bool) -> list[str]:
-    """One side ("src" or "dst") of the pair. The source waits for `cont`, so nothing it prints is missed."""
+def command_line(qemu: Qemu, folder: Path, side: str, ram_bytes: int, kvm: bool, paused: bool = False) -> list[str]:
+    """One side ("src" or "dst") of the pair. The source waits for `cont`, so nothing it prints is missed.
+
+    `paused`: the destination waits for one, too.
+    """
     cpu, accelerator = ("host", "kvm") if kvm else ("cortex-a57", "tcg")
     return [qemu.program, "-M", "virt,gic-version=3", "-cpu", cpu, "-accel", accelerator, "-smp", "1",
             "-m", f"{ram_bytes >> 20}M", "-display", "none", "-nodefaults", "-no-user-config",
@@ -93,7 +96,7 @@ def command_line(qemu: Qemu, folder: Path, side: str, ram_bytes: int, kvm: bool)
             "-serial", f"unix:{_option(folder / f'{side}.ser')},server=on,wait=off",
             "-trace", f"events={_option(folder / 'trace-events.txt')}",
             "-msg", "timestamp=on", "-D", str(folder / f"{side}.log"),
-            *(("-incoming", "defer") if side == "dst" else ("-S",))]
+            *(("-incoming", "defer") if side == "dst" else ()), *(("-S",) if side == "src" or paused else ())]
 
 
 def _option(path: Path) -> str:

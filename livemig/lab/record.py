@@ -85,7 +85,7 @@ def record(fields: Mapping[str, Any], name: str = "recording", *, progress: Call
            measure: bool = True) -> Record:
     """Run one live migration of real QEMU and return its recording (`save.save_recording` writes it).
 
-    `fields`: values of `Scenario`'s fields, see `request`; the plan's faults end the destination's process. `name` is
+    `fields`: values of `Scenario`'s fields, see `request`; a plan's faults are made real (`steps`). `name` is
     the recording's id. `progress` is called in the caller's thread, about every 40 ms; what it raises ends the
     recording, as Ctrl-C does. `qemu`: program or path. `accelerator`: auto (KVM if this machine's can run the guest),
     kvm or tcg. `capabilities`, `parameters`: further ones, by QEMU's names. `scratch`: where the private folder with
@@ -135,7 +135,9 @@ class _Recorder:
         from livemig.lab.vm import pair
 
         self.tell()
-        async with pair(self.qemu, self.request.ram_bytes, self.request.words, self.kvm, scratch) as vms:
+        started = pair(self.qemu, self.request.ram_bytes, self.request.words, self.kvm, scratch,
+                       self.request.destination_paused)
+        async with started as vms:
             self.tell(stage="filling", source_pid=vms.source.process.pid, destination_pid=vms.destination.process.pid)
             recording = await self.describe(vms)
             await self.fill(vms)
@@ -154,11 +156,13 @@ class _Recorder:
         from livemig.lab.qemu import command_line
 
         version = await vms.source.execute("query-version")
-        line = command_line(self.qemu, vms.folder, "src", self.request.ram_bytes, self.kvm)
+        lines = {side: " ".join(command_line(self.qemu, vms.folder, side, self.request.ram_bytes, self.kvm,
+                                             self.request.destination_paused)[1:]).replace(str(vms.folder), "DIR")
+                 for side in ("src", "dst")}
         params = self.request.params(self.name, self.qemu.short_version)
         return {"format": FORMAT, "id": self.name, "special": self.request.special,
                 "params": params | {"accel": "kvm" if self.kvm else "tcg"}, "guest": self.request.words.to_dict(),
-                "command_line": " ".join(line[1:]).replace(str(vms.folder), "DIR"),
+                "command_line": lines["src"], **({"command_line_dst": lines["dst"]} if "-S" in lines["dst"] else {}),
                 "qemu": {"version": "{major}.{minor}.{micro}".format(**version["qemu"]), "package": version["package"]},
                 "page_size": PAGE_BYTES}
 
@@ -275,19 +279,21 @@ class _Recorder:
     async def ask_at_the_end(self, vms: Pair, answer: dict[str, Any]) -> Record:
         """The last words of both sides; a side that is gone is named as such."""
         from livemig.lab.qemu import QemuError
-        from livemig.lab.vm import NoAnswer
+        from livemig.lab.vm import LAST_S, NoAnswer
 
         found: Record = {"final": answer}
         with contextlib.suppress(NoAnswer):
-            found["final"] = await vms.source.execute("query-migrate", timeout_s=3)
+            if not vms.source.silent:
+                found["final"] = await vms.source.execute("query-migrate", timeout_s=LAST_S)
         for vm in vms.vms:
             try:
-                found["status_" + vm.side] = await vm.execute("query-status", timeout_s=3)
+                found["status_" + vm.side] = await vm.execute("query-status", timeout_s=LAST_S)
             except QemuError as error:
                 found["status_" + vm.side] = {"gone": type(error).__name__}
         found["dst_query_migrate"] = None
         with contextlib.suppress(QemuError):
-            found["dst_query_migrate"] = await vms.destination.execute("query-migrate", timeout_s=3)
+            if not vms.destination.silent:
+                found["dst_query_migrate"] = await vms.destination.execute("query-migrate", timeout_s=LAST_S)
         return found
 
     def guest_seen(self, vms: Pair, t0_s: float) -> dict[str, Any]:

@@ -21,7 +21,8 @@ MIB = 1 << 20
 LEAST_RAM_BYTES = 8 * MIB
 POLL_S = 0.040
 LEAST_GIVE_UP_S, MOST_GIVE_UP_S, BULK_COPIES = 60.0, 3600.0, 10  # as the model's own default
-AUTO_CONVERGE_LAG_PAGES = 64  # a throttled guest must not catch up, or throttling would do nothing
+LEAST_LAG_PAGES = 64  # a throttled guest must not catch up, or throttling would do nothing,
+LAG_TICKS = 2.5  # but what one or two wake-ups bring is not late
 FASTEST_COUNTER_HZ = 1e9  # of the guest's timer: rate x time x this must fit 64 bits (guest.s)
 
 # Fields of Scenario that are read here, in its order.
@@ -29,16 +30,17 @@ FIELDS = (
     "ram_bytes", "filled_offset_bytes", "filled_bytes", "pattern", "dirty_rate_bytes_per_s", "working_set_bytes",
     "working_set_offset_bytes", "bandwidth_bytes_per_s", "link_bytes_per_s", "downtime_limit_s",
     "avail_switchover_bandwidth_bytes_per_s", "pause_before_switchover", "return_path", "switchover_ack",
-    "multifd_channels", "auto_converge", "throttle_initial_pct", "throttle_increment_pct", "throttle_max_pct",
-    "throttle_trigger_pct", "plan", "give_up_s")
+    "destination_paused", "multifd_channels", "auto_converge", "throttle_initial_pct", "throttle_increment_pct",
+    "throttle_max_pct", "throttle_trigger_pct", "catch_up_s", "plan", "give_up_s")
 
 _ORDERS = {"sequential": "seq", "lab_random": "rand", "idle": "seq"}
 _CAPABILITIES = {"pause_before_switchover": "pause-before-switchover", "return_path": "return-path",
                  "switchover_ack": "switchover-ack", "multifd_channels": "multifd", "auto_converge": "auto-converge"}
-# Action of the plan to what the recorder does; the fault of a link is made by ending the destination's process.
+# Action of the plan to what the recorder does; without a paced link nothing but the destination's end can cut a link.
 _DOES = {"cancel": "cancel", "continue": "continue", "set_downtime_limit": "set_downtime_limit",
-         "set_bandwidth": "set_bandwidth", "link_failure": "kill", "destination_dies": "kill", "silent_peer": "freeze"}
-_SPECIALS = {"kill": "kill-dst", "set_bandwidth": "raise-bw", "set_downtime_limit": "raise-dl", "freeze": "silent-dst"}
+         "set_bandwidth": "set_bandwidth", "link_failure": "cut", "destination_dies": "kill", "silent_peer": "freeze"}
+_SPECIALS = {"kill": "kill-dst", "cut": "kill-link", "set_bandwidth": "raise-bw", "set_downtime_limit": "raise-dl",
+             "freeze": "silent-dst"}
 _PARAMETERS = {  # QMP name to (key of `params`, what its unit is there)
     "avail-switchover-bandwidth": ("avail_bw", MIB), "max-postcopy-bandwidth": ("postcopy_bw", MIB),
     "multifd-channels": ("multifd", 1), "cpu-throttle-initial": ("throttle_init", 1),
@@ -75,6 +77,7 @@ class Request:
     give_up_s: float = LEAST_GIVE_UP_S
     rate_bytes_per_s: float = 0.0
     special: str = ""
+    destination_paused: bool = False  # started with -S, as libvirt does
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], capabilities: Sequence[str] = (),
@@ -85,11 +88,11 @@ class Request:
         Raises `RequestError`.
         """
         _refuse(fields)
-        plan = tuple(_step(i, step) for i, step in enumerate(fields.get("plan", ())))
+        link = fields.get("link_bytes_per_s")
+        plan = tuple(_step(i, step, bool(link)) for i, step in enumerate(fields.get("plan", ())))
         caps = tuple(dict.fromkeys([*(name for key, name in _CAPABILITIES.items() if fields.get(key)), *capabilities]))
         words = _words(fields, "auto-converge" in caps)
         bandwidth = int(fields.get("bandwidth_bytes_per_s") or 0)
-        link = fields.get("link_bytes_per_s")
         give_up_s = fields.get("give_up_s") or _give_up_s(fields["ram_bytes"], bandwidth, link)
         if words.rate * FASTEST_COUNTER_HZ * (give_up_s + LEAST_GIVE_UP_S) >= 1 << 64:
             raise RequestError(f"dirty_rate_bytes_per_s = {words.rate * PAGE_BYTES:g}: too fast for a run of "
@@ -99,7 +102,7 @@ class Request:
                    downtime_limit_ms=_milliseconds("downtime_limit_s", fields["downtime_limit_s"]), capabilities=caps,
                    parameters=_parameters(fields) | dict(parameters or {}), plan=plan, give_up_s=float(give_up_s),
                    rate_bytes_per_s=fields["dirty_rate_bytes_per_s"] if words.rate else 0.0,
-                   special=_special(plan, caps))
+                   special=_special(plan, caps), destination_paused=bool(fields.get("destination_paused")))
 
     def params(self, name: str, version: str) -> dict[str, Any]:
         """`params` of a recording: MiB, MiB/s, ms and s."""
@@ -150,11 +153,17 @@ def _words(fields: Mapping[str, Any], auto_converge: bool) -> Words:
     if end > ram or end % PAGE_BYTES:
         raise RequestError(f"filled_bytes = {filled}: whole pages, and no more than the {ram - fill_from} bytes of RAM "
                            f"behind filled_offset_bytes = {fill_from}")
-    catches_up = fields.get("catch_up_s", 0.0) is None
     return Words(fill_start=RAM_BASE + fill_from, fill_end=RAM_BASE + end if end > fill_from else 0,
                  ws_base=RAM_BASE + offset, ws_pages=min(size, max(ram - offset, 0)) // PAGE_BYTES, rate=rate,
                  flags=(RANDOM_ORDER if fields["pattern"] == "lab_random" else 0) | (SPIN if auto_converge else 0),
-                 maxlag=AUTO_CONVERGE_LAG_PAGES if auto_converge and not catches_up else 0)
+                 maxlag=_lag_pages(rate, fields.get("catch_up_s", 0.0)) if auto_converge else 0)
+
+
+def _lag_pages(rate_pages_per_s: int, catch_up_s: float | None) -> int:
+    """`maxlag` of a guest that catches up so much after a throttle's sleep; 0: all of it."""
+    if catch_up_s is None:
+        return 0
+    return max(LEAST_LAG_PAGES, round(rate_pages_per_s * LAG_TICKS / 1000), round(rate_pages_per_s * catch_up_s))
 
 
 def _parameters(fields: Mapping[str, Any]) -> dict[str, int]:
@@ -173,8 +182,9 @@ def _parameters(fields: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def _step(i: int, step: Mapping[str, Any]) -> Step:
+def _step(i: int, step: Mapping[str, Any], link: bool) -> Step:
     do, at, value = _DOES.get(step["do"]), step.get("at", "time"), step.get("value")
+    do = "kill" if do == "cut" and not link else do
     if do is None:
         raise RequestError(f"plan[{i}].do = {step['do']!r}: the recorder can do {', '.join(_DOES)}")
     if do == "continue" and at != "pre-switchover":

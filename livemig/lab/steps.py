@@ -21,6 +21,7 @@ from livemig.lab.vm import Pair, stop
 __all__ = ["KILLED", "Steps"]
 
 KILLED = "destination process killed"
+_CUT = "link process killed"
 _FROZEN = "destination process frozen (SIGSTOP)"
 _CANCEL_S = 10.0
 
@@ -80,6 +81,9 @@ class Steps:
             self._pair.destination.process.kill()
             self._killed = True
             self.note(KILLED)
+        elif step.do == "cut":
+            self._pair.cut_link()
+            self.note(_CUT)
         elif step.do == "freeze":
             os.kill(self._pair.destination.process.pid, signal.SIGSTOP)
             self.note(_FROZEN)

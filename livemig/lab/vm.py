@@ -30,10 +30,11 @@ from livemig.lab.qemu import Qemu, QemuError, command_line
 from livemig.lab.serial import Serial
 from livemig.lab.tracelog import TRACE_EVENTS
 
-__all__ = ["Gone", "NoAnswer", "Pair", "Processes", "Vm", "pair"]
+__all__ = ["LAST_S", "Gone", "NoAnswer", "Pair", "Processes", "Vm", "pair"]
 
 START_S = 20.0  # until a new QEMU answers
 COMMAND_S = 20.0  # until a command is answered, where nothing holds QEMU up
+LAST_S = 2.0  # until a question after the end is answered
 NICE = -10  # QEMU goes before this machine's other work, where that is allowed
 LONGEST_SOCKET = "mig.sock"
 _SPAWN, _LINK_PROXY = (Path(__file__).with_name(name) for name in ("spawn.py", "linkproxy.py"))
@@ -96,6 +97,7 @@ class Vm:
         self.side = side
         self.name = f"the {'source' if side == 'src' else 'destination'} {qemu}"
         self.serial = Serial()
+        self.silent = False  # it has left a command unanswered
         self.events: list[tuple[float, dict[str, Any]]] = []
         self.on_event: Callable[[dict[str, Any]], None] | None = None
         self._processes = processes
@@ -133,6 +135,7 @@ class Vm:
         except ExecuteError as error:
             raise QemuError(f"{self.name} refuses {command}: {error}") from None
         except TimeoutError:
+            self.silent = True
             raise NoAnswer(f"{self.name} has not answered {command} for {timeout_s:g} s") from None
         except (QMPError, EOFError, OSError) as error:
             await asyncio.sleep(_RETRY_S)  # the connection ends a little before the process
@@ -223,22 +226,28 @@ class Pair:
             await asyncio.sleep(_RETRY_S)
         return uri
 
+    def cut_link(self) -> None:
+        """End the paced link; both QEMUs live on."""
+        self._processes.started["link"].kill()
+
     async def quit(self) -> None:
         """Ask both to end, which also completes their logs; who does not is ended when the pair is left."""
         for vm in self.vms:
             with contextlib.suppress(QemuError):
-                await vm.execute("quit", timeout_s=3)
-        until_s = time.monotonic() + 5
-        while any(vm.process.poll() is None for vm in self.vms) and time.monotonic() < until_s:
+                if not vm.silent:
+                    await vm.execute("quit", timeout_s=LAST_S)
+        until_s = time.monotonic() + 2 * LAST_S
+        while any(vm.process.poll() is None and not vm.silent for vm in self.vms) and time.monotonic() < until_s:
             await asyncio.sleep(_RETRY_S)
 
 
 @contextlib.asynccontextmanager
-async def pair(qemu: Qemu, ram_bytes: int, words: Words, kvm: bool = False,
-               scratch: str | Path | None = None) -> AsyncIterator[Pair]:
+async def pair(qemu: Qemu, ram_bytes: int, words: Words, kvm: bool = False, scratch: str | Path | None = None,
+               paused: bool = False) -> AsyncIterator[Pair]:
     """Start both sides and connect to them; at the end of the block no process, socket or folder is left.
 
-    `scratch`: where the private folder is made. Raises `QemuError` or `PrivateDirError`.
+    `paused`: the destination's guest waits for `cont` after the migration. `scratch`: where the private folder is made.
+    Raises `QemuError` or `PrivateDirError`.
     """
     with private_dir(scratch, LONGEST_SOCKET) as folder, Processes(folder) as processes:
         (folder / "guest.bin").write_bytes(image(words))
@@ -247,7 +256,7 @@ async def pair(qemu: Qemu, ram_bytes: int, words: Words, kvm: bool = False,
         readers: list[asyncio.Task[None]] = []
         try:
             for vm in reversed(vms):
-                processes.start(vm.side, command_line(qemu, folder, vm.side, ram_bytes, kvm))
+                processes.start(vm.side, command_line(qemu, folder, vm.side, ram_bytes, kvm, paused))
             for vm in vms:
                 readers.append(await vm.connect())
             yield Pair(vms[0], vms[1], processes)

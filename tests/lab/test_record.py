@@ -85,6 +85,24 @@ def test_a_short_migration_is_recorded_and_validated(qemu_path, tmp_path) -> Non
 
 
 # -- broken on purpose ------------------------------------------------------------------------------------------------
+def test_a_link_that_is_cut_and_a_peer_that_falls_silent(small) -> None:
+    """Both QEMUs live on without their link; with a silent peer the source waits until it is told to cancel."""
+    cut = small(link_bytes_per_s=40.0 * MIB, plan=(Action("link_failure", 0.2),))
+    assert (cut["special"], cut["final"]["status"], cut["status_src"]["running"]) == ("kill-link", "failed", True)
+    assert inputs(cut)["plan"][0]["do"] == "link_failure"
+    silent = small(plan=(Action("silent_peer", 0.15),), give_up_s=0.6)
+    assert (silent["final"]["status"], silent["status_src"]["running"]) == ("cancelled", True)
+    assert [step["do"] for step in inputs(silent)["plan"]] == ["silent_peer", "cancel"]
+    assert [event.name for event in to_trace(silent).select("fault")] == ["process frozen"]
+
+
+def test_a_destination_that_waits_for_cont(small) -> None:
+    done = small(destination_paused=True)
+    assert done["status_dst"]["status"] == "paused"
+    assert inputs(done)["destination_paused"]
+    assert to_trace(done).outcome.guest_runs_on is None
+
+
 @pytest.mark.parametrize("who", ["plan", "somebody"])
 def test_the_source_runs_on_when_the_destination_is_killed(small, who) -> None:
     killed = []
@@ -100,13 +118,13 @@ def test_the_source_runs_on_when_the_destination_is_killed(small, who) -> None:
     assert (trace.outcome.status, trace.outcome.guest_runs_on) == ("failed", "source")
     assert [note[1] for note in done["notes"]] == ["destination process killed"]
     assert [event.name for event in trace.select("fault")][:1] == ["process killed"]
-    assert inputs(done)["plan"][0]["do"] == "link_failure"
+    assert inputs(done)["plan"][0]["do"] == "destination_dies"
 
 
 def test_killed_in_the_stop_copy_of_a_slow_link(small) -> None:
     done = small(ram_bytes=32 * MIB, working_set_bytes=10 * MIB, link_bytes_per_s=40.0 * MIB,
                  bandwidth_bytes_per_s=None, dirty_rate_bytes_per_s=30.0 * MIB, downtime_limit_s=0.3,
-                 plan=(Action("link_failure", 0.02, "stop-copy"),))
+                 plan=(Action("destination_dies", 0.02, "stop-copy"),))
     trace = to_trace(done)
     assert (done["special"], trace.outcome.status) == ("kill-dst-switchover", "failed")
     assert "STOP" in [event.name for event in trace.select("event")]

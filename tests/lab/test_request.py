@@ -49,7 +49,7 @@ def test_plan_and_what_is_special() -> None:
     made = Request.of(fields(plan=plan))
     params = made.params("x", "7.2")
     assert (made.special, params["bw2"], params["dl2"]) == ("raise-bw", 256, 250)
-    assert Request.of(fields(plan=(Action("link_failure", 0.3, "stop-copy"),))).special == "kill-dst-switchover"
+    assert Request.of(fields(plan=(Action("destination_dies", 0.3, "stop-copy"),))).special == "kill-dst-switchover"
     paused = fields(pause_before_switchover=True, plan=(Action("cancel", 0.5, "pre-switchover"),))
     assert Request.of(paused).special == "cancel-in-pause"
     assert Request.of(fields(return_path=True)).capabilities == ("return-path",)
