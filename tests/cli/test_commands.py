@@ -159,6 +159,8 @@ def test_validate_a_cut_recording(few) -> None:
 def test_validate_a_bad_folder(tmp_path) -> None:
     bad(invoke("validate", tmp_path), "holds no recording")
     bad(invoke("validate", tmp_path / "none"), "no such folder")
+    bad(invoke("validate", __file__), "not a folder")
+    assert "1 of 1 recordings are modelled" in invoke("validate", RECORDINGS / "b02.json").stdout
 
 
 # -- lab --------------------------------------------------------------------------------------------------------------
