@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from livemig.lab.guest import RAM_BASE
@@ -27,6 +28,8 @@ GIVE_UP_S = 60.0  # the recorder stops waiting after this long
 MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QEMU's own, where a recording sets none
 
 Record = Mapping[str, Any]
+
+_SILENCED = re.compile(r"SIGSTOP|silent|frozen|reads nothing|stops reading")
 
 _CAPABILITIES = {
     "xbzrle": "XBZRLE sends differences of pages: drawn, not modelled",
@@ -80,7 +83,7 @@ def inputs(recording: Record) -> dict[str, Any]:
         "return_path": "return-path" in caps,
         "switchover_ack": "switchover-ack" in caps,
         "avail_switchover_bandwidth_bytes_per_s": float(params.get("avail_bw") or 0) * MIB or None,
-        "destination_paused": "-S" in recording.get("command_line_dst", "").split(),
+        "destination_paused": "-S" in str(recording.get("command_line_dst", "")).split(),
         "multifd_channels": int(params.get("multifd") or MULTIFD_CHANNELS) if "multifd" in caps else 0,
         **_throttle(recording, start.rate_pages_per_s),
         "its_devices": _its_devices(recording),
@@ -209,24 +212,33 @@ def _plan(recording: Record) -> list[dict[str, Any]]:
     for t, text in (note[:2] for note in recording["notes"]):
         if t >= 0 and (step := _step(recording, float(t), str(text))):
             plan.append(step)
+    if "pause-before-switchover" in recording["caps"] and not any(step.get("at") == "pre-switchover" for step in plan):
+        plan += _continued(recording)
     if recording["params"].get("cancel_s") and not any(step["do"] == "cancel" for step in plan):
         plan.append({"do": "cancel", "at_s": float(recording["params"]["cancel_s"])})
     return plan
 
 
+def _continued(recording: Record) -> list[dict[str, Any]]:
+    """migrate-continue where nobody noted it: nothing else leads from pre-switchover to device."""
+    states = [(t, f["state"]) for t, name, f in rows(recording, "trace_src") if name == "migrate_set_state"]
+    return [{"do": "continue", "at": "pre-switchover", "at_s": end - begin}
+            for (begin, one), (end, other) in pairwise(states) if (one, other) == ("pre-switchover", "device")]
+
+
 def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
     if text == "migrate_cancel":
         return {"do": "cancel", "at_s": t}
-    if text == "migrate_cancel in pre-switchover":
+    if text.startswith("migrate_cancel in pre-switchover"):
         return _from(recording, "cancel", "pre-switchover", t)
-    if text == "migrate-continue":
+    if text.startswith("migrate-continue"):
         return _from(recording, "continue", "pre-switchover", t)
+    if _SILENCED.search(text):
+        return _in_the_stop_copy(recording, "silent_peer", t)
     if text.startswith("destination") and "killed" in text:
         return _kill(recording, t)
-    if text.startswith("destination") and "frozen" in text:
-        return _fault(recording, "silent_peer", t)
     if "killed" in text:
-        return _fault(recording, "link_failure", t)
+        return _in_the_stop_copy(recording, "link_failure", t)
     if match := re.fullmatch(r"downtime-limit (\d+(?:\.\d+)?)", text):
         return {"do": "set_downtime_limit", "at_s": t, "value": float(match[1]) / 1000}
     if match := re.fullmatch(r"max-bandwidth (\d+(?:\.\d+)?) MiB/s", text):
@@ -242,12 +254,12 @@ def _kill(recording: Record, t: float) -> dict[str, Any]:
     never says so is an input of such a run, and what comes of it (who waits, who runs) is what is predicted.
     """
     ended = any(name == "migrate_set_state" and f["state"] == "failed" for _, name, f in rows(recording, "trace_src"))
-    silent = recording["params"].get("link") and not ended and lookup(recording, "final.status") != "failed"
-    return _fault(recording, "silent_peer" if silent else "destination_dies", t)
+    silent = not ended and lookup(recording, "final.status") not in ("failed", "completed", "cancelled")
+    return _in_the_stop_copy(recording, "silent_peer" if silent else "destination_dies", t)
 
 
-def _fault(recording: Record, do: str, t: float) -> dict[str, Any]:
-    """A fault at its time; in the stop-copy it counts from there."""
+def _in_the_stop_copy(recording: Record, do: str, t: float) -> dict[str, Any]:
+    """A fault in the stop-copy counts from there, because the recorder waited for that; any other one from T0."""
     stopped = next((at for at, name, f in rows(recording, "trace_src")
                     if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)
     if stopped is None or t < stopped:

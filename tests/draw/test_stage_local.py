@@ -171,6 +171,17 @@ def test_the_browser_refuses_what_python_refuses_in_the_same_words(node_path: Pa
     assert 150 < wrong < 550
 
 
+@pytest.mark.parametrize("made_for_10", [
+    {"multifd_channels": 2}, {"avail_switchover_bandwidth_bytes_per_s": 1234567.0},
+    {"avail_switchover_bandwidth_bytes_per_s": 1.25e9}, {"switchover_ack": True, "return_path": True}, {}])
+def test_the_browser_refuses_the_older_version_for_what_only_the_newer_has(node_path: Path, made_for_10) -> None:
+    fields = {**Scenario().to_dict(), **made_for_10}
+    cases = [fields, {**fields, "qemu_version": "7.2"}]
+    data = {"cases": cases, "controls": Stage(simulate=run, scenario=Scenario())._controls, "area": ITS_AREA_BYTES}
+    assert node(node_path, PROBLEM % uri("checks.js"), data) == [python_refuses(case) for case in cases]
+    assert bool(python_refuses(cases[1])) == bool(made_for_10)
+
+
 @pytest.mark.parametrize("preset", LECTURE, ids=lambda one: one.name)
 def test_each_preset_shows_what_its_name_says(preset: Preset) -> None:
     trace, default = run(dict(preset.fields)), run({})

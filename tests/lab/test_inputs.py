@@ -139,6 +139,12 @@ def test_special_inputs_of_runs_that_are_not_shipped(rec):
                    "trace_src": [row for row in base["trace_src"] if row[2].get("state") != "failed"]}
     (kill,) = inputs(held)["plan"]
     assert (kill["do"], kill["at"]) == ("silent_peer", "stop-copy")  # the proxy kept the source's connection open
+    noted = base | {"notes": [[8.678, "destination process stopped (SIGSTOP)"]]}
+    assert inputs(noted)["plan"][0]["do"] == "silent_peer"
+    paused = dict(rec("s05-pause"))
+    (resume,) = inputs(paused | {"notes": []})["plan"]
+    assert (resume["do"], resume["at"]) == ("continue", "pre-switchover")
+    assert resume["at_s"] == pytest.approx(1.55, abs=0.03)
     plain = dict(rec("b05"))
     assert inputs(plain | {"params": dict(plain["params"], avail_bw=1024)})[
         "avail_switchover_bandwidth_bytes_per_s"] == 1024 * MIB

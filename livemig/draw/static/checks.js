@@ -45,5 +45,15 @@ function together(f, areaBytes) {
   if (f.pattern !== "idle" && f.pattern !== "phases" && f.dirty_rate_bytes_per_s > 0 && !size) {
     return "working_set_bytes = 0: a guest that writes needs a working set (or pattern idle, rate 0)";
   }
-  return "";
+  return f.qemu_version === "7.2" ? notIn72(f) : "";
+}
+
+/** What a scenario that was made for 10.0 cannot have once the version is changed. @param {Record<string, any>} f @returns {string} */
+function notIn72(f) {
+  if (f.switchover_ack) return "switchover_ack = True: QEMU 7.2 has no such capability (10.0 has)";
+  const avail = f.avail_switchover_bandwidth_bytes_per_s;
+  if (avail != null) {
+    return `avail_switchover_bandwidth_bytes_per_s = ${general(avail, DIGITS)}: QEMU 7.2 has no such parameter (10.0 has)`;
+  }
+  return f.multifd_channels ? `multifd_channels = ${f.multifd_channels}: only the multifd of QEMU 10.0 is modelled` : "";
 }
