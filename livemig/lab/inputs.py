@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from livemig.lab.guest import RAM_BASE
 from livemig.lab.recording import lookup, rows
 
-__all__ = ["WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
+__all__ = ["SILENCED", "WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
 
 MIB = 1 << 20
 NEWEST_MODELLED = 10  # 11 traces other things and counts otherwise
@@ -29,7 +29,7 @@ MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QE
 
 Record = Mapping[str, Any]
 
-_SILENCED = re.compile(r"SIGSTOP|silent|frozen|reads nothing|stops reading")
+SILENCED = re.compile(r"SIGSTOP|silent|frozen|reads nothing|stops reading")
 
 _CAPABILITIES = {
     "xbzrle": "XBZRLE sends differences of pages: drawn, not modelled",
@@ -233,7 +233,7 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
         return _from(recording, "cancel", "pre-switchover", t)
     if text.startswith("migrate-continue"):
         return _from(recording, "continue", "pre-switchover", t)
-    if _SILENCED.search(text):
+    if SILENCED.search(text):
         return _in_the_stop_copy(recording, "silent_peer", t)
     if text.startswith("destination") and "killed" in text:
         return _kill(recording, t)
@@ -264,12 +264,12 @@ def _in_the_stop_copy(recording: Record, do: str, t: float) -> dict[str, Any]:
                     if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)
     if stopped is None or t < stopped:
         return {"do": do, "at_s": t}
-    return _from(recording, do, "stop-copy", t)
+    return _from(recording, do, "stop-copy", t, stopped)  # 7.2 has no state device of its own there
 
 
-def _from(recording: Record, do: str, moment: str, t: float) -> dict[str, Any]:
+def _from(recording: Record, do: str, moment: str, t: float, otherwise_s: float = 0.0) -> dict[str, Any]:
     """An action that counts from the recorded beginning of a moment (`pre-switchover`; `stop-copy` is state device)."""
     state = {"stop-copy": "device"}.get(moment, moment)
     begin = next((at for at, name, f in rows(recording, "trace_src")
-                  if name == "migrate_set_state" and f["state"] == state), t if moment == "stop-copy" else 0.0)
+                  if name == "migrate_set_state" and f["state"] == state), otherwise_s)
     return {"do": do, "at": moment, "at_s": max(t - begin, 0.0)}
