@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from livemig.lab.guest import RAM_BASE
 from livemig.lab.recording import lookup, rows
 
-__all__ = ["SILENCED", "WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
+__all__ = ["WriterStart", "inputs", "not_modelled", "times_differ", "writer_start"]
 
 MIB = 1 << 20
 NEWEST_MODELLED = 10  # 11 traces other things and counts otherwise
@@ -29,7 +29,7 @@ MULTIFD_CHANNELS, THROTTLE_INITIAL_PCT, THROTTLE_INCREMENT_PCT = 2, 20, 10  # QE
 
 Record = Mapping[str, Any]
 
-SILENCED = re.compile(r"SIGSTOP|silent|frozen|reads nothing|stops reading")
+_SILENCED = re.compile(r"SIGSTOP|silent|frozen|reads nothing|stops reading")
 
 _CAPABILITIES = {
     "xbzrle": "XBZRLE sends differences of pages: drawn, not modelled",
@@ -233,7 +233,7 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
         return _from(recording, "cancel", "pre-switchover", t)
     if text.startswith("migrate-continue"):
         return _from(recording, "continue", "pre-switchover", t)
-    if SILENCED.search(text):
+    if _SILENCED.search(text):
         return _in_the_stop_copy(recording, "silent_peer", t)
     if text.startswith("destination") and "killed" in text:
         return _kill(recording, t)
