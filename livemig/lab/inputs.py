@@ -264,12 +264,12 @@ def _in_the_stop_copy(recording: Record, do: str, t: float) -> dict[str, Any]:
                     if name == "runstate_set" and "finish-migrate" in str(f.get("new_str", f.get("text")))), None)
     if stopped is None or t < stopped:
         return {"do": do, "at_s": t}
-    return _from(recording, do, "stop-copy", t)
+    return _from(recording, do, "stop-copy", t, stopped)  # 7.2 has no state device of its own there
 
 
-def _from(recording: Record, do: str, moment: str, t: float) -> dict[str, Any]:
+def _from(recording: Record, do: str, moment: str, t: float, otherwise_s: float = 0.0) -> dict[str, Any]:
     """An action that counts from the recorded beginning of a moment (`pre-switchover`; `stop-copy` is state device)."""
     state = {"stop-copy": "device"}.get(moment, moment)
     begin = next((at for at, name, f in rows(recording, "trace_src")
-                  if name == "migrate_set_state" and f["state"] == state), t if moment == "stop-copy" else 0.0)
+                  if name == "migrate_set_state" and f["state"] == state), otherwise_s)
     return {"do": do, "at": moment, "at_s": max(t - begin, 0.0)}

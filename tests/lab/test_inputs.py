@@ -141,6 +141,10 @@ def test_special_inputs_of_runs_that_are_not_shipped(rec):
     assert (kill["do"], kill["at"]) == ("silent_peer", "stop-copy")  # the proxy kept the source's connection open
     noted = base | {"notes": [[8.678, "destination process stopped (SIGSTOP)"]]}
     assert inputs(noted)["plan"][0]["do"] == "silent_peer"
+    old = dict(rec("v09")) | {"notes": [[4.9, "destination process killed"]], "final": {"status": "failed"}}
+    (kill,) = inputs(old)["plan"]  # 7.2 stays active: the stop-copy begins with the stop, at 4.722 s
+    assert (kill["do"], kill["at"]) == ("destination_dies", "stop-copy")
+    assert kill["at_s"] == pytest.approx(4.9 - 4.722, abs=0.001)
     paused = dict(rec("s05-pause"))
     (resume,) = inputs(paused | {"notes": []})["plan"]
     assert (resume["do"], resume["at"]) == ("continue", "pre-switchover")
