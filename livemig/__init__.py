@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from livemig.draw import figures
     from livemig.draw.bytegrid import ByteGrid
     from livemig.draw.stage import Stage
-    from livemig.engine import Handler, simulate
+    from livemig.engine import Handler, policies, simulate
+    from livemig.engine.compare import compare
     from livemig.engine.predict import predict
     from livemig.lab.record import Progress
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay",
-           "predict", "validate", "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage",
-           "data_dir", "__version__"]
+           "predict", "compare", "policies", "validate", "its_bench", "Handler", "Action", "Phase", "Costs",
+           "ScenarioError", "Stage", "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
 _ORIGINS: dict[str, tuple[str, str | None]] = {
@@ -41,6 +42,8 @@ _ORIGINS: dict[str, tuple[str, str | None]] = {
     "figures": ("livemig.draw.figures", None),
     "Handler": ("livemig.engine", "Handler"),
     "predict": ("livemig.engine.predict", "predict"),
+    "compare": ("livemig.engine.compare", "compare"),
+    "policies": ("livemig.engine.policies", None),
     "Action": ("livemig.scenario", "Action"),
     "Phase": ("livemig.scenario", "Phase"),
     "Costs": ("livemig.scenario", "Costs"),
@@ -104,20 +107,22 @@ def recordings() -> list[str]:
 
 def record(scenario: Scenario | None = None, output: str | Path | None = None, *,
            progress: Callable[[Progress], None] | bool = False, otherwise: str | Path | None = None,
-           **how: Any) -> Trace:
+           policy: Any = None, **how: Any) -> Trace:
     """Run one live migration of real QEMU on this machine with a scenario's inputs, and return its Trace.
 
     `scenario`: default `Scenario()`; what only the model has (host costs, the ITS of the drawn guest, the seed) is not
     read, `trace.meta["scenario"]` has what was recorded. `output`: write the recording into this file too, for
     `recording` and `validate`. `progress`: True prints one line that changes; a function is called about every 40 ms
     with a `livemig.lab.record.Progress`; what it raises, and Ctrl-C, end the run. `otherwise`: where this machine has
-    no QEMU that can be used, say so and return this recording (what `recording` takes). `how`: `qemu`, `accelerator`,
-    `capabilities`, `parameters`, `scratch`, `measure`
-    of `livemig.lab.record.record`.
+    no QEMU that can be used, say so and return this recording (what `recording` takes). `policy`: watches the
+    migration and changes or cancels it, the same object that `simulate` and `compare` take, or a name.
+    `how`: `qemu`, `accelerator`, `capabilities`, `parameters`, `scratch`, `measure` of `livemig.lab.record.record`.
 
     When this returns or raises, both QEMUs are gone. Raises `QemuError` (missing, too old, ends early),
     `RequestError` (what the lab cannot do), `OutputError` (before anything is started where that can be known).
     """
+    from livemig.engine.compare import named
+    from livemig.engine.monitor import Monitor, applied
     from livemig.lab.convert import to_trace
     from livemig.lab.qemu import QemuError, find_qemu
     from livemig.lab.record import print_progress
@@ -133,7 +138,12 @@ def record(scenario: Scenario | None = None, output: str | Path | None = None, *
             print(f"Nothing is recorded: {error}. This is recording {otherwise} instead.")
             return recording(otherwise)
     target = None if output is None else check_output(output)
-    made = run((scenario or Scenario()).to_dict(), "now" if target is None else recording_name(target),
+    chosen = scenario or Scenario()
+    if policy is not None:
+        ((_, policy),) = named([policy]).items()
+        chosen = applied(policy, chosen)
+        how["monitor"] = Monitor(policy)
+    made = run(chosen.to_dict(), "now" if target is None else recording_name(target),
                progress=print_progress if progress is True else progress or None, **how)
     if target is not None:
         save_recording(made, target)

@@ -42,6 +42,7 @@ ACTIONS = (
     "continue",
     "set_downtime_limit",
     "set_bandwidth",
+    "set_max_throttle",
     "silent_peer",
     "destination_dies",
 )
@@ -84,7 +85,7 @@ class Action:
     `do` is one of ACTIONS. Faults: after `link_failure` the next write fails; a `silent_peer` keeps the connection and
     reads nothing, so that writes block; `destination_dies` ends that process (its socket closes). `at` is "time" (then
     `at_s` counts from T0), "pre-switchover" or "stop-copy" (then `at_s` counts from the beginning of that moment).
-    `value` is the new limit in seconds or bytes per second.
+    `value` is the new limit in seconds, bytes per second or percent (`set_max_throttle`: max-cpu-throttle).
     """
 
     do: str
@@ -372,6 +373,11 @@ def _check_plan(s: Scenario) -> None:
             raise ScenarioError(f"plan[{i}].at_s = {action.at_s}: a plan cannot begin before T0 (0)")
         if action.do.startswith("set_") and not (action.value is not None and action.value >= 0):
             raise ScenarioError(f"plan[{i}].value = {action.value}: {action.do} needs a number >= 0")
+        if action.do == "set_max_throttle" and action.value not in range(s.throttle_initial_pct, 100):
+            raise ScenarioError(
+                f"plan[{i}].value = {action.value}: max-cpu-throttle is a whole percentage from throttle_initial_pct = "
+                f"{s.throttle_initial_pct} to 99 (QEMU refuses others)"
+            )
         if action.at == "pre-switchover" and not s.pause_before_switchover:
             raise ScenarioError(f"plan[{i}].at = 'pre-switchover': needs pause_before_switchover = True")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +12,10 @@ from livemig.units import UnitError, parse_quantity, parse_rate, parse_time
 __all__ = ["read_costs", "read_phases", "read_plan"]
 
 _PHASE_PATTERNS = tuple(name for name in PATTERNS if name not in ("phases", "lab_random"))
-_VALUES = {"set_downtime_limit": parse_time, "set_bandwidth": parse_rate}
+_VALUES: Mapping[str, Callable[[str], float]] = {
+    "set_downtime_limit": parse_time, "set_bandwidth": parse_rate,
+    "set_max_throttle": lambda text: parse_quantity(text.removesuffix("%"), "")}
+_EXAMPLES = {"set_downtime_limit": "1s", "set_bandwidth": "64MiB/s", "set_max_throttle": "50"}
 _COST_UNITS = (("_bytes_per_s", "bytes/s"), ("_bytes", "bytes"), ("_s", "s"))
 
 
@@ -38,8 +41,7 @@ def read_plan(text: str) -> tuple[Action, ...]:
         if do not in _VALUES and value:
             raise UnitError(f"{entry!r}: {do} takes no value, found {value!r}")
         if do in _VALUES and not value:
-            example = "1s" if do == "set_downtime_limit" else "64MiB/s"
-            raise UnitError(f"{entry!r}: {do} needs a value, such as '{when} {do} {example}'")
+            raise UnitError(f"{entry!r}: {do} needs a value, such as '{when} {do} {_EXAMPLES[do]}'")
         found.append(Action(do, at_s, at, _value(do, value)))
     return tuple(found)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from livemig.engine.monitor import Policy, applied
 from livemig.engine.multifd import Packets
 from livemig.engine.rules import Wire
 from livemig.engine.simulate import run, simulate
@@ -54,11 +55,12 @@ def _rounded(size_bytes: int, page: int, room_bytes: int) -> int:
     return min(max(nearest, page), room_bytes) if size_bytes else 0
 
 
-def simulate_coarse(scenario: Scenario, most_pages: int = MOST_PAGES) -> Trace:
+def simulate_coarse(scenario: Scenario, most_pages: int = MOST_PAGES, policy: Policy | None = None) -> Trace:
     """`simulate`, with coarser pages where the guest has more than `most_pages`."""
+    scenario = applied(policy, scenario)
     coarse = coarsened(scenario, most_pages)
     if coarse is scenario:
-        return simulate(scenario)
+        return simulate(scenario, policy=policy)
     taken = coarse.page_bytes // scenario.page_bytes
     state = MigrationState(coarse)
     small = state.channel.wire
@@ -68,6 +70,6 @@ def simulate_coarse(scenario: Scenario, most_pages: int = MOST_PAGES) -> Trace:
     if state.channel.packets is not None:
         state.channel.packets = Packets(coarse.multifd_channels, coarse.page_bytes, coarse.pages, taken)
     state.rules = replace(state.rules, flush_pages=max(1, state.rules.flush_pages // taken))
-    trace = run(state)
+    trace = run(state, policy=policy)
     trace.meta["coarsened_page_bytes"] = coarse.page_bytes
     return trace

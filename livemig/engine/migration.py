@@ -32,6 +32,7 @@ __all__ = ["incoming", "migration_thread"]
 
 MOST_ROWS = 2_000_000  # some 300 MB: a threshold below what a sync finds makes thousands of syncs a second
 _STOPPING = ("cancelling", "cancelled", "failed")
+_LEAST_FOR_EXPECTED_BYTES = 10_000  # a window that sent less says nothing of the expected downtime
 
 
 # -- the thread -------------------------------------------------------------------------------------------------------
@@ -150,6 +151,10 @@ def migration_update_counters(s: MigrationState) -> None:
         s.scenario.avail_switchover_bandwidth_bytes_per_s,
     )
     s.machine.emit("threshold", "threshold", {"size_bytes": s.threshold_bytes, "bandwidth_bytes_per_s": bandwidth})
+    s.mbps = transferred * 8 / spent_ms / 1000
+    if s.rates.dirty_pages_per_s and transferred > _LEAST_FOR_EXPECTED_BYTES:
+        switchover_bandwidth = s.scenario.avail_switchover_bandwidth_bytes_per_s or bandwidth
+        s.expected_downtime_ms = int(s.bytes_at_last_sync / (switchover_bandwidth / 1000))
     s.channel.used_bytes = 0
     update_iteration_initial_status(s)
 

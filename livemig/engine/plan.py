@@ -1,8 +1,12 @@
-"""What happens when: the scenario's plan of user commands and faults, beside the migration thread."""
+"""What happens when: the scenario's plan of user commands and faults, beside the migration thread.
+
+A policy is a part of it: an alarm asks its `Monitor` at its interval, and what it answers is done as a user's command.
+"""
 
 from __future__ import annotations
 
 from livemig.engine.main_thread import cpu_throttle_dirty_sync_timer_tick, migration_cancel
+from livemig.engine.monitor import Monitor, PolicyError, query_migrate
 from livemig.engine.state import MigrationState
 from livemig.scenario import LONGEST_RUN_S, Action
 
@@ -11,13 +15,19 @@ __all__ = ["Plan", "give_up_after_s"]
 _BULK_COPIES = 10
 _OVER = ("completed", "failed", "cancelled", "cancelling")
 _BROKEN = "Unable to write to socket: Broken pipe"
+_SETUP_S = 1e-3  # a policy is first asked when there is something to see
+_PARAMETERS = {"set_downtime_limit": "downtime-limit", "set_bandwidth": "max-bandwidth",
+               "set_max_throttle": "max-cpu-throttle"}
 
 
 class Plan:
     """Arms the machine's alarms; `released` says how a wait in pre-switchover ended."""
 
-    def __init__(self, actions: tuple[Action, ...]) -> None:
+    def __init__(self, actions: tuple[Action, ...], monitor: Monitor | None = None) -> None:
         self._actions = actions
+        self._monitor = monitor
+        self.policy = None if monitor is None else monitor.name
+        self.policy_error = ""
         self.released = False
         self.gave_up = ""
 
@@ -27,6 +37,40 @@ class Plan:
         for action in self._actions:
             if action.at == moment:
                 s.machine.at(base_s + action.at_s, lambda action=action: self.act(s, action))  # type: ignore[misc]
+
+    def arm_policy(self, s: MigrationState, t_s: float = 0.0) -> None:
+        """The next look of the policy, if there is one."""
+        monitor = self._monitor
+        if monitor is not None:
+            s.machine.at(t_s, lambda: self.ask_policy(s, monitor, t_s))
+
+    def ask_policy(self, s: MigrationState, monitor: Monitor, due_s: float) -> None:
+        """One look, and what comes of it; while the big lock is held QEMU does not answer."""
+        if s.status in _OVER or (s.big_lock and not self._will_pause(s)):
+            return
+        if s.status == "setup":
+            self.arm_policy(s, due_s + _SETUP_S)
+            return
+        if not s.big_lock:
+            sample = query_migrate(s)
+            s.machine.emit("sample", "query-migrate", sample, lane="main")
+            try:
+                for action in monitor.look(sample):
+                    _check_throttle(s, monitor, action)
+                    self.act(s, action, f"policy {monitor.name}: migrate_cancel")
+            except PolicyError as error:
+                self._policy_failed(s, str(error))
+        if s.status not in _OVER:
+            self.arm_policy(s, due_s + monitor.interval_s)
+
+    def _will_pause(self, s: MigrationState) -> bool:
+        return s.scenario.pause_before_switchover and s.status == "active"
+
+    def _policy_failed(self, s: MigrationState, text: str) -> None:
+        """Nobody watches any more: the migration is cancelled, and its end says why."""
+        s.machine.emit("fault", "policy", {"text": text}, lane="user")
+        self.policy_error = s.reason = text
+        self._cancel(s)
 
     def arm_give_up(self, s: MigrationState) -> None:
         """QEMU would go on for ever; the model cancels."""
@@ -44,14 +88,14 @@ class Plan:
             with s.machine.on("main"):
                 cpu_throttle_dirty_sync_timer_tick(s)
 
-    def act(self, s: MigrationState, action: Action) -> None:
-        """Run one action now."""
+    def act(self, s: MigrationState, action: Action, why: str = "migrate_cancel") -> None:
+        """Run one action now; `why` is the reason of a run that it cancels."""
         if action.do == "destination_dies":
             self._destination_dies(s)
         if s.status in _OVER or action.do == "destination_dies":
             return
         if action.do == "cancel":
-            self._cancel_by_user(s)
+            self._cancel_by_user(s, why)
         elif action.do == "continue":
             s.machine.emit("command", "migrate-continue", {"state": "pre-switchover"}, lane="user")
             self.released = True
@@ -67,10 +111,11 @@ class Plan:
 
     def _set_parameter(self, s: MigrationState, action: Action) -> None:
         assert action.value is not None
-        name = {"set_downtime_limit": "downtime-limit", "set_bandwidth": "max-bandwidth"}[action.do]
-        s.machine.emit("command", "migrate-set-parameters", {name: action.value}, lane="user")
+        s.machine.emit("command", "migrate-set-parameters", {_PARAMETERS[action.do]: action.value}, lane="user")
         if action.do == "set_downtime_limit":
             s.downtime_limit_s = action.value
+        elif action.do == "set_max_throttle":
+            s.throttle_max_pct = int(action.value)
         else:
             s.bandwidth_limit_bytes_per_s = action.value or None
 
@@ -81,12 +126,12 @@ class Plan:
         s.destination_died = True
         s.channel.error = s.channel.error or _BROKEN
 
-    def _cancel_by_user(self, s: MigrationState) -> None:
+    def _cancel_by_user(self, s: MigrationState, why: str) -> None:
         """The command needs the big lock; when the stop-copy gives it back the destination has everything."""
         if s.all_sent or s.big_lock:
             s.machine.emit("command", "migrate_cancel", {}, lane="user")
             return
-        s.reason = s.reason or "migrate_cancel"
+        s.reason = s.reason or why
         self._cancel(s)
 
     def _cancel(self, s: MigrationState) -> None:
@@ -106,6 +151,13 @@ class Plan:
         self.arm(s, "pre-switchover")
         while not self.released and s.machine.alarms:
             s.machine.advance_to(s.machine.alarms[0][0])
+
+
+def _check_throttle(s: MigrationState, monitor: Monitor, action: Action) -> None:
+    least = s.scenario.throttle_initial_pct
+    if action.do == "set_max_throttle" and (action.value is None or action.value < least):
+        raise PolicyError(f"policy {monitor.name} at {s.machine.t_s:g} s: set_max_throttle to {action.value}: QEMU "
+                          f"refuses less than cpu-throttle-initial, {least}")
 
 
 def give_up_after_s(s: MigrationState) -> float:

@@ -66,6 +66,7 @@ def migration_bitmap_sync(s: MigrationState) -> None:
     new = s.memory.sync(s.guest_s)
     memory_global_after_dirty_log_sync(s)
     s.rates.dirty_pages += new
+    s.bytes_at_last_sync = s.pending_bytes
     number = s.counters.dirty_sync_count
     s.machine.emit(
         "sync",
@@ -115,7 +116,9 @@ def migration_trigger_throttle(s: MigrationState) -> None:
 
 @traced("migration/ram.c")
 def migration_update_rates(s: MigrationState) -> None:
-    """dirty-pages-rate for query-migrate."""
+    """dirty-pages-rate for query-migrate: bits newly set in the period, a second."""
+    period_ms = _ms(s.machine.t_s) - _ms(s.rates.start_s)
+    s.rates.dirty_pages_per_s = s.rates.dirty_pages * 1000 // period_ms
 
 
 @traced("migration/ram.c")

@@ -20,7 +20,7 @@ from typing import Any
 from livemig.engine.coarse import coarsened, simulate_coarse
 from livemig.scenario import LONGEST_RUN_S, Scenario, its_area_offset
 
-__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "speed_bytes_per_s", "working_set_range"]
+__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "speed_bytes_per_s", "with_case", "working_set_range"]
 
 PATTERNS = ("sequential", "uniform", "hot_cold")  # what is tried where nobody knows
 # The time limit: the bulk copy, and two more if that is no more than ten minutes, else one; a minute more at least.
@@ -95,7 +95,7 @@ class Sampler:
 
     def run(self, scenario: Scenario, case: Case) -> Sample:
         """One case of the scenario, or of the scenario with a knob turned."""
-        full = _with_case(scenario, case)
+        full = with_case(scenario, case)
         small = full if case.position < 0 else _without_cold(full)
         cold_s, cold_bytes = (0.0, 0) if small is full else self._cold(full, small)
         limit_s = scenario.give_up_s or _time_limit_s(scenario)
@@ -142,7 +142,7 @@ def _time_limit_s(s: Scenario) -> float:
     return s.give_up_s or min(bulk_s + patience_s, LONGEST_RUN_S)
 
 
-def _with_case(s: Scenario, case: Case) -> Scenario:
+def with_case(s: Scenario, case: Case) -> Scenario:
     """The scenario of a case; what is written is not zero, and nothing that only the ITS needs takes time."""
     changes: dict[str, Any] = {"pattern": case.pattern, "working_set_bytes": case.working_set_bytes,
                                "its_devices": 0, "contents": False}

@@ -11,6 +11,7 @@ from livemig.engine.devices import ItsModel
 from livemig.engine.machine import FUNCTIONS
 from livemig.engine.main_thread import migration_cleanup_bh, qmp_migrate
 from livemig.engine.migration import incoming, migration_thread
+from livemig.engine.monitor import Monitor, Policy, applied
 from livemig.engine.plan import Plan
 from livemig.engine.state import MigrationError, MigrationState, PeerIsSilent
 from livemig.engine.vmstop import Handler, HandlerError, default_handlers, qemu_add_vm_change_state_handler
@@ -22,16 +23,17 @@ __all__ = ["run", "simulate"]
 _MIB = 1 << 20
 
 
-def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = ()) -> Trace:
+def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (), policy: Policy | None = None) -> Trace:
     """Run one migration and return its Trace.
 
+    `policy` watches it and may change it or cancel it (`engine.monitor`); one that fails ends the run as cancelled.
     `handlers` are registered behind the machine's own, by their priority. Raises `HandlerError` when one of them raises
     (its `trace` holds what happened until then). A run that does not converge ends at its give-up time as cancelled.
     """
-    return run(MigrationState(scenario or Scenario()), handlers)
+    return run(MigrationState(applied(policy, scenario or Scenario())), handlers, policy)
 
 
-def run(s: MigrationState, handlers: Iterable[Handler] = ()) -> Trace:
+def run(s: MigrationState, handlers: Iterable[Handler] = (), policy: Policy | None = None) -> Trace:
     """As `simulate`, on a state that the caller keeps (to look into its memories afterwards)."""
     scenario = s.scenario
     s.handlers.extend(default_handlers(scenario.accelerator))
@@ -39,7 +41,8 @@ def run(s: MigrationState, handlers: Iterable[Handler] = ()) -> Trace:
         qemu_add_vm_change_state_handler(s.handlers, handler)
     if scenario.its_devices and scenario.accelerator == "kvm":
         s.its = ItsModel(s)
-    plan = s.plan = Plan(scenario.plan)
+    monitor = None if policy is None else Monitor(policy)
+    plan = s.plan = Plan(scenario.plan, monitor)
     try:
         _migrate(s, plan)
     except PeerIsSilent:
@@ -55,6 +58,7 @@ def _migrate(s: MigrationState, plan: Plan) -> None:
     s.machine.emit("command", "migrate", {}, lane="user")
     plan.arm(s, "time")
     plan.arm_give_up(s)
+    plan.arm_policy(s)
     qmp_migrate(s)
     if s.its is not None and s.scenario.save_tables_when == "t0":
         s.its.save_tables(s)  # the experiment "too early", not QEMU
@@ -78,6 +82,8 @@ def _trace(s: MigrationState) -> Trace:
         "outcome": asdict(_outcome(s)),
         "memory": {"different_pages": [int(p) for p in s.different_pages] if s.different_pages is not None else None},
     }
+    if s.plan is not None and s.plan.policy is not None:
+        meta["policy"] = {"name": s.plan.policy, "error": s.plan.policy_error}
     if s.its is not None:
         meta["its"] = {
             "guest_commands": s.its.commands_done,

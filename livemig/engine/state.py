@@ -41,6 +41,7 @@ class Rates:
     dirty_pages: int = 0
     sent_before_bytes: int = 0
     high: int = 0  # looks at which too much was dirty, since the last step of the throttle
+    dirty_pages_per_s: int = 0  # dirty-pages-rate: of the last period
 
     def restart(self, t_s: float, sent_bytes: int) -> None:
         """A new period begins."""
@@ -82,6 +83,8 @@ class MigrationState:
     downtime_s: float | None = None
     total_time_s: float | None = None
     setup_time_s: float | None = None
+    mbps: float = 0.0
+    bytes_at_last_sync: int = 0
     rates: Rates = field(default_factory=Rates)
     paused_at_s: float | None = None
     paused_guest_s: float = 0.0
@@ -109,6 +112,8 @@ class MigrationState:
         self.throttle = Throttle(self.scenario.catch_up_s)
         self.bandwidth_limit_bytes_per_s = self.scenario.bandwidth_bytes_per_s
         self.downtime_limit_s = self.scenario.downtime_limit_s
+        self.expected_downtime_ms = round(self.downtime_limit_s * 1000)
+        self.throttle_max_pct = self.scenario.throttle_max_pct
         if self.scenario.switchover_rule == "fixed":
             self.threshold_bytes = self.scenario.fixed_threshold_bytes  # the seed's threshold needs no measurement
 

@@ -101,7 +101,7 @@ def mig_throttle_guest_down(s: MigrationState) -> None:
     if not now:
         cpu_throttle_set(s, scenario.throttle_initial_pct)
     else:
-        cpu_throttle_set(s, min(now + scenario.throttle_increment_pct, scenario.throttle_max_pct))
+        cpu_throttle_set(s, min(now + scenario.throttle_increment_pct, s.throttle_max_pct))
 
 
 @traced("migration/cpu-throttle.c")

@@ -18,6 +18,7 @@ from livemig.lab.inputs import inputs, not_modelled
 from livemig.lab.kernel import its_events
 from livemig.lab.points import destination_events, source_events
 from livemig.lab.recording import lookup, rows
+from livemig.lab.request import POLICY_FAILED
 from livemig.lab.sends import send_events
 from livemig.trace import Event, Trace
 
@@ -93,8 +94,10 @@ def _notes(recording: Record) -> Iterator[Event]:
             yield Event(float(t_s), "command", "user", _COMMANDS[text])
         elif word in ("stop", "cont") and not text.endswith("answered"):
             yield Event(float(t_s), "command", "user", word, 0, {"text": text})
-        elif word in ("max-bandwidth", "downtime-limit"):
+        elif word in ("max-bandwidth", "downtime-limit", "max-cpu-throttle"):
             yield Event(float(t_s), "command", "user", "migrate-set-parameters", 0, {"text": text})
+        elif text.startswith(POLICY_FAILED):
+            yield Event(float(t_s), "fault", "user", "policy", 0, {"text": text})
         elif "killed" in text or "frozen" in text:
             what = "process killed" if "killed" in text else "process frozen"
             yield Event(float(t_s), "fault", "dst", what, 0, {"text": text})
@@ -179,7 +182,9 @@ def _reason(recording: Record, final: Mapping[str, Any]) -> str:
     if "error-desc" in final:
         return str(final["error-desc"])
     if final.get("status") == "cancelled":
-        return next((f"{text} at {t:g} s" for t, text in (n[:2] for n in recording["notes"]) if "cancel" in text), "")
+        notes = [(t, str(text)) for t, text in (note[:2] for note in recording["notes"])]
+        failed = next((text for _, text in notes if text.startswith(POLICY_FAILED)), None)
+        return failed or next((f"{text} at {t:g} s" for t, text in notes if "cancel" in text), "")
     return ""
 
 

@@ -241,6 +241,8 @@ def _step(recording: Record, t: float, text: str) -> dict[str, Any] | None:
         return _in_the_stop_copy(recording, "link_failure", t)
     if match := re.fullmatch(r"downtime-limit (\d+(?:\.\d+)?)", text):
         return {"do": "set_downtime_limit", "at_s": t, "value": float(match[1]) / 1000}
+    if match := re.fullmatch(r"max-cpu-throttle (\d+)", text):
+        return {"do": "set_max_throttle", "at_s": t, "value": int(match[1])}
     if match := re.fullmatch(r"max-bandwidth (\d+(?:\.\d+)?) MiB/s", text):
         return {"do": "set_bandwidth", "at_s": t, "value": float(match[1]) * MIB}
     return None

@@ -82,14 +82,15 @@ def print_progress(progress: Progress) -> None:
 def record(fields: Mapping[str, Any], name: str = "recording", *, progress: Callable[[Progress], None] | None = None,
            qemu: str | Path | None = None, accelerator: str = "auto", capabilities: Sequence[str] = (),
            parameters: Mapping[str, int] | None = None, scratch: str | Path | None = None,
-           measure: bool = True) -> Record:
+           measure: bool = True, monitor: Any = None) -> Record:
     """Run one live migration of real QEMU and return its recording (`save.save_recording` writes it).
 
     `fields`: values of `Scenario`'s fields, see `request`; a plan's faults are made real (`steps`). `name` is
     the recording's id. `progress` is called in the caller's thread, about every 40 ms; what it raises ends the
     recording, as Ctrl-C does. `qemu`: program or path. `accelerator`: auto (KVM if this machine's can run the guest),
     kvm or tcg. `capabilities`, `parameters`: further ones, by QEMU's names. `scratch`: where the private folder with
-    the sockets is made. `measure`: measure the dirty rate first (1.4 s).
+    the sockets is made. `measure`: measure the dirty rate first (1.4 s). `monitor`: watches the migration and may
+    change or cancel it: `interval_s` and `look(sample)`, which returns actions (`do`, `value`); see `steps.Watcher`.
 
     When this returns or raises, both QEMUs are gone, and so are sockets and folder. Raises `RequestError` (an input),
     `QemuError` (missing, too old, ends early, refuses a command), `PrivateDirError`, `RecordingError`.
@@ -108,7 +109,7 @@ def record(fields: Mapping[str, Any], name: str = "recording", *, progress: Call
                         "this user ('auto' takes TCG then)")
 
     def work(tell: Callable[[Progress], None]) -> Any:
-        return _Recorder(request, name, found, kvm, tell).run(scratch, measure)
+        return _Recorder(request, name, found, kvm, tell, monitor).run(scratch, measure)
 
     recording: Record = run_beside(work, progress)
     return check_recording(recording, name)
@@ -122,8 +123,9 @@ def _check_memory(ram_bytes: int) -> None:
 
 
 class _Recorder:
-    def __init__(self, request: Request, name: str, qemu: Qemu, kvm: bool, tell: Callable[[Progress], None]) -> None:
-        self.request, self.name, self.qemu, self.kvm = request, name, qemu, kvm
+    def __init__(self, request: Request, name: str, qemu: Qemu, kvm: bool, tell: Callable[[Progress], None],
+                 monitor: Any = None) -> None:
+        self.request, self.name, self.qemu, self.kvm, self.monitor = request, name, qemu, kvm, monitor
         self._tell, self._progress = tell, Progress()
 
     def tell(self, **changes: Any) -> None:
@@ -244,8 +246,10 @@ class _Recorder:
 
     async def poll(self, vms: Pair, steps: Steps, t0_s: float) -> tuple[list[list[Any]], dict[str, Any]]:
         """Ask every 40 ms until the migration is over; returns the rows and the last answer."""
+        from livemig.lab.steps import Watcher
         from livemig.lab.vm import NoAnswer
 
+        watcher = None if self.monitor is None else Watcher(self.monitor, steps, self.request.ram_bytes)
         rows: list[list[Any]] = []
         answer: dict[str, Any] = {}
         limit_s, next_s, cancelled = self.request.give_up_s, t0_s, False
@@ -256,6 +260,8 @@ class _Recorder:
                 rows.append(poll_row(t_s, answer, vms.source.serial.dots, vms.destination.serial.dots))
                 self._tell_about(answer, t_s)
                 steps.look_at_destination()
+                if watcher is not None:
+                    await watcher.see(vms.source, answer, t_s)
                 if answer.get("status") in FINAL:
                     return rows, answer
                 if t_s > limit_s + GRACE_S:

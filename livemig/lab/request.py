@@ -15,11 +15,12 @@ from typing import Any
 
 from livemig.lab.guest import PAGE_BYTES, RAM_BASE, RANDOM_ORDER, RESERVED_BYTES, SPIN, Words
 
-__all__ = ["FIELDS", "Request", "RequestError", "Step", "plain"]
+__all__ = ["FIELDS", "POLICY_FAILED", "Request", "RequestError", "Step", "plain"]
 
 MIB = 1 << 20
 LEAST_RAM_BYTES = 8 * MIB
 POLL_S = 0.040
+POLICY_FAILED = "policy failed: "  # how the note of a policy that raised begins
 LEAST_GIVE_UP_S, MOST_GIVE_UP_S, BULK_COPIES = 60.0, 3600.0, 10  # as the model's own default
 LEAST_LAG_PAGES = 64  # a throttled guest must not catch up, or throttling would do nothing,
 LAG_TICKS = 2.5  # but what one or two wake-ups bring is not late
@@ -38,7 +39,8 @@ _CAPABILITIES = {"pause_before_switchover": "pause-before-switchover", "return_p
                  "switchover_ack": "switchover-ack", "multifd_channels": "multifd", "auto_converge": "auto-converge"}
 # Action of the plan to what the recorder does; without a paced link nothing but the destination's end can cut a link.
 _DOES = {"cancel": "cancel", "continue": "continue", "set_downtime_limit": "set_downtime_limit",
-         "set_bandwidth": "set_bandwidth", "link_failure": "cut", "destination_dies": "kill", "silent_peer": "freeze"}
+         "set_bandwidth": "set_bandwidth", "set_max_throttle": "set_max_throttle", "link_failure": "cut",
+         "destination_dies": "kill", "silent_peer": "freeze"}
 _SPECIALS = {"kill": "kill-dst", "cut": "kill-link", "set_bandwidth": "raise-bw", "set_downtime_limit": "raise-dl",
              "freeze": "silent-dst"}
 _PARAMETERS = {  # QMP name to (key of `params`, what its unit is there)
@@ -110,7 +112,7 @@ class Request:
         known = {key: plain(self.parameters.get(qmp, 0) / unit) for qmp, (key, unit) in _PARAMETERS.items()}
         other = {qmp: value for qmp, value in self.parameters.items() if qmp not in _PARAMETERS}
         raised = {{"set_downtime_limit": "dl2", "set_bandwidth": "bw2"}[step.do]: _raised(step)
-                  for step in self.plan if step.value is not None}
+                  for step in self.plan if step.do in _SPECIALS and step.value is not None}
         filled_mib = None if words.fill_end == RAM_BASE + self.ram_bytes else plain(
             max(words.fill_end - RAM_BASE, 0) / MIB)
         return {"id": name, "version": version, "ram": plain(self.ram_bytes / MIB),

@@ -1,5 +1,7 @@
 """The plan of a recording, carried out: cancel, continue, new limits, the end or the silence of the destination.
 
+A policy's commands are given here too: `Watcher` asks it at its interval, with what QEMU has just answered.
+
 Each step waits for its moment (T0, the wait in pre-switchover, the stop-copy), then for its time, acts, and leaves a
 note [t, text]. `inputs` reads the notes, so a recording says what really happened when; a command that QEMU refuses
 leaves a note too and changes nothing.
@@ -11,19 +13,21 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from livemig.lab.qemu import QemuError
-from livemig.lab.request import MIB, Step, plain
-from livemig.lab.vm import Pair, stop
+from livemig.lab.request import MIB, POLICY_FAILED, Step, plain
+from livemig.lab.vm import Pair, Vm, stop
 
-__all__ = ["KILLED", "Steps"]
+__all__ = ["KILLED", "Steps", "Watcher"]
 
 KILLED = "destination process killed"
 _CUT = "link process killed"
 _FROZEN = "destination process frozen (SIGSTOP)"
 _CANCEL_S = 10.0
+_ASKED_IN = ("active", "pre-switchover")
+_TOP = ("status", "total-time", "setup-time", "expected-downtime", "cpu-throttle-percentage")
 
 
 class Steps:
@@ -76,6 +80,10 @@ class Steps:
         await self._moments[step.at].wait()
         since_s = self._t0_s if step.at == "time" else time.time()
         await asyncio.sleep(max(since_s + step.at_s - time.time(), 0.0))
+        await self.do(step)
+
+    async def do(self, step: Step) -> None:
+        """One step, now."""
         value = step.value or 0.0
         if step.do == "kill":
             self._pair.destination.process.kill()
@@ -94,6 +102,9 @@ class Steps:
         elif step.do == "set_downtime_limit":
             await self._command(f"downtime-limit {plain(round(value * 1000))}", "migrate-set-parameters",
                                 downtime_limit=round(value * 1000))
+        elif step.do == "set_max_throttle":
+            await self._command(f"max-cpu-throttle {plain(value)}", "migrate-set-parameters",
+                                max_cpu_throttle=int(value))
         else:
             await self._command(f"max-bandwidth {plain(int(value) / MIB)} MiB/s", "migrate-set-parameters",
                                 max_bandwidth=int(value))
@@ -106,3 +117,31 @@ class Steps:
             self.note(f"refused: {text}: {error}", at_s)
         else:
             self.note(text, at_s)
+
+
+class Watcher:
+    """A policy beside the polling. `monitor` has `interval_s` and `look(sample)`, as the engine's Monitor has."""
+
+    def __init__(self, monitor: Any, steps: Steps, ram_bytes: int) -> None:
+        self._monitor, self._steps, self._ram_bytes = monitor, steps, ram_bytes
+        self._next_s = 0.0
+        self._over = False
+
+    async def see(self, source: Vm, answer: Mapping[str, Any], t_s: float) -> None:
+        """Ask the policy if it is time, and do what it says; one that fails ends the migration, with a note why."""
+        status = answer.get("status")
+        if self._over or status not in _ASKED_IN or t_s < self._next_s:
+            return
+        self._next_s = max(self._next_s + self._monitor.interval_s, t_s)
+        parameters = await source.execute("query-migrate-parameters")
+        sample = {**answer.get("ram", {}), **{name: answer[name] for name in _TOP if name in answer},
+                  "base-memory": self._ram_bytes,
+                  **{name: parameters[name] for name in ("downtime-limit", "max-bandwidth") if name in parameters}}
+        try:
+            for action in self._monitor.look(sample):
+                at = "pre-switchover" if status == "pre-switchover" else "time"
+                await self._steps.do(Step(action.do, 0.0, at, action.value))
+        except Exception as error:  # whatever somebody's policy raises
+            self._over = True
+            self._steps.note(POLICY_FAILED + " ".join(str(error).split()))
+            await self._steps.cancel(status == "pre-switchover")

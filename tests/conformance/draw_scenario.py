@@ -144,6 +144,8 @@ def _plan(rng: random.Random, fields: dict[str, Any]) -> None:
         if do.startswith("set_"):
             limits = (0.01, 5) if do == "set_downtime_limit" else (1e5, 1e9)
             value = rng.choice((0, log_uniform(rng, *limits)))
+        if do == "set_max_throttle":
+            value = rng.randint(fields["throttle_initial_pct"], 99)
         plan.append({"do": do, "at": at, "at_s": rng.choice((0.0, late_s, late_s)), "value": value})
     if fields["pause_before_switchover"] and rng.random() < 0.8:
         plan.append({"do": "continue", "at": "pre-switchover", "at_s": rng.random() * 0.5, "value": None})

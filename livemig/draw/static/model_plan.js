@@ -4,7 +4,7 @@ import { migration_cancel } from "./model_migration.js";
 
 const OVER = ["completed", "failed", "cancelled", "cancelling"];
 const BROKEN = "Unable to write to socket: Broken pipe";
-const PARAMETER = { set_downtime_limit: "downtime-limit", set_bandwidth: "max-bandwidth" };
+const PARAMETER = { set_downtime_limit: "downtime-limit", set_bandwidth: "max-bandwidth", set_max_throttle: "max-cpu-throttle" };
 
 export class PlanOfRun {
   /** @param {any} s */
@@ -68,6 +68,7 @@ export class PlanOfRun {
     const name = PARAMETER[/** @type {keyof typeof PARAMETER} */ (action.do)];
     s.machine.emit("command", "migrate-set-parameters", { [name]: action.value }, "user");
     if (action.do === "set_downtime_limit") s.downtimeLimitS = action.value;
+    else if (action.do === "set_max_throttle") s.throttleMaxPct = action.value;
     else s.bandwidthLimit = action.value || null;
   }
 

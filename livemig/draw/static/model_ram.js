@@ -17,9 +17,9 @@ const cpu_throttle_set = traced("cpu_throttle_set", (s, /** @type {number} */ pe
 });
 
 const mig_throttle_guest_down = traced("mig_throttle_guest_down", (s) => {
-  const { throttle_initial_pct: first, throttle_increment_pct: step, throttle_max_pct: most } = s.fields;
+  const { throttle_initial_pct: first, throttle_increment_pct: step } = s.fields;
   const now = s.throttle.percentage;
-  cpu_throttle_set(s, now ? Math.min(now + step, most) : first);
+  cpu_throttle_set(s, now ? Math.min(now + step, s.throttleMaxPct) : first);
 });
 
 const migration_trigger_throttle = traced("migration_trigger_throttle", (s) => {

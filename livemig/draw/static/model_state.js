@@ -28,6 +28,7 @@ export class ModelState {
     this.throttle = new Throttle(f.catch_up_s, tables.clock.throttle_slice_s);
     this.bandwidthLimit = f.bandwidth_bytes_per_s;
     this.downtimeLimitS = f.downtime_limit_s;
+    this.throttleMaxPct = f.throttle_max_pct;
     this.threshold = f.switchover_rule === "fixed" ? f.fixed_threshold_bytes : 0;
     this.status = { here: "none", there: "active" };
     this.runstate = { here: "running", there: "inmigrate" };
