@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from livemig import __version__
+from livemig.cli.compare import compare
 from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.export import export
 from livemig.cli.its import its
@@ -39,6 +40,7 @@ def livemig(version: Annotated[bool, typer.Option("--version", help="Print the v
 
 app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
 app.command(cls=SectionedCommand, short_help="Predict a migration, and what would help.")(predict)
+app.command(cls=SectionedCommand, short_help="One guest, several switchover policies.")(compare)
 app.command(cls=SectionedCommand, short_help="Record a migration of real QEMU.")(record)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
 app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from livemig.engine.predict import Prediction
     from livemig.engine.suggest import Suggestion
 
-__all__ = ["predict"]
+__all__ = ["LiveProgress", "predict"]
 
 
 def _option(name: str, annotation: Any, default: Any, *names: str, panel: str = "Output",
@@ -59,7 +59,7 @@ def predict(**given: Any) -> None:
     as_json, samples, suggest = (given.pop(name) for name in ("as_json", "samples", "suggest"))
     fields, notes, seconds = _inputs(given)
     scenario, unknown = _scenario(fields, seconds)
-    progress = _Progress()
+    progress = LiveProgress()
     try:
         answer = ask(scenario, samples=samples, suggest=False, progress=progress, **unknown)
     finally:
@@ -127,7 +127,7 @@ def _print_json(answer: Prediction, fields: Mapping[str, Any], notes: Sequence[s
     print(json.dumps({**answer.to_json(), "given": sorted(fields), "notes": list(notes)}, indent=1, allow_nan=False))
 
 
-class _Progress:
+class LiveProgress:
     """What is being computed, on stderr: one line that changes, or in a file a line now and then."""
 
     def __init__(self) -> None:
