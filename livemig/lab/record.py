@@ -261,7 +261,7 @@ class _Recorder:
                 self._tell_about(answer, t_s)
                 steps.look_at_destination()
                 if watcher is not None:
-                    await watcher.see(vms.source, answer, t_s)
+                    await watcher.see(vms.source, answer, t_s, max(limit_s + GRACE_S - t_s, 1.0))
                 if answer.get("status") in FINAL:
                     return rows, answer
                 if t_s > limit_s + GRACE_S:

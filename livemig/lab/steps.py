@@ -18,7 +18,7 @@ from typing import Any
 
 from livemig.lab.qemu import QemuError
 from livemig.lab.request import MIB, POLICY_FAILED, Step, plain
-from livemig.lab.vm import Pair, Vm, stop
+from livemig.lab.vm import NoAnswer, Pair, Vm, stop
 
 __all__ = ["KILLED", "Steps", "Watcher"]
 
@@ -127,21 +127,32 @@ class Watcher:
         self._next_s = 0.0
         self._over = False
 
-    async def see(self, source: Vm, answer: Mapping[str, Any], t_s: float) -> None:
-        """Ask the policy if it is time, and do what it says; one that fails ends the migration, with a note why."""
+    async def see(self, source: Vm, answer: Mapping[str, Any], t_s: float, timeout_s: float) -> None:
+        """Ask the policy if it is time, and do what it says; one that fails ends the migration, with a note why.
+
+        Raises `NoAnswer` when QEMU has not done it after `timeout_s`: its lock is held for the whole stop-copy.
+        """
         status = answer.get("status")
         if self._over or status not in _ASKED_IN or t_s < self._next_s:
             return
         self._next_s = max(self._next_s + self._monitor.interval_s, t_s)
-        parameters = await source.execute("query-migrate-parameters")
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ask(source, answer, str(status))
+        except TimeoutError:
+            raise NoAnswer(f"{source.name} has not obeyed the policy for {timeout_s:g} s") from None
+
+    async def _ask(self, source: Vm, answer: Mapping[str, Any], status: str) -> None:
+        parameters = await source.execute("query-migrate-parameters", timeout_s=None)
         sample = {**answer.get("ram", {}), **{name: answer[name] for name in _TOP if name in answer},
                   "base-memory": self._ram_bytes,
                   **{name: parameters[name] for name in ("downtime-limit", "max-bandwidth") if name in parameters}}
         try:
-            for action in self._monitor.look(sample):
-                at = "pre-switchover" if status == "pre-switchover" else "time"
-                await self._steps.do(Step(action.do, 0.0, at, action.value))
+            actions = self._monitor.look(sample)
         except Exception as error:  # whatever somebody's policy raises
             self._over = True
             self._steps.note(POLICY_FAILED + " ".join(str(error).split()))
             await self._steps.cancel(status == "pre-switchover")
+            return
+        for action in actions:
+            await self._steps.do(Step(action.do, 0.0, status if status == "pre-switchover" else "time", action.value))
