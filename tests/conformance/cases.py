@@ -193,6 +193,8 @@ def _throttled() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "auto-converge, 7.2", base | {"qemu_version": "7.2", "give_up_s": 6.0}
     yield "auto-converge in one step", base | {"throttle_initial_pct": 99, "catch_up_s": None, "accelerator": "tcg"}
     yield "auto-converge, at most 25 %", base | {"throttle_max_pct": 25, "throttle_increment_pct": 7, "give_up_s": 9.0}
+    lowered = [{"do": "set_max_throttle", "at_s": 0.1, "value": 25}]
+    yield "auto-converge, the largest throttle is lowered", base | {"plan": lowered, "give_up_s": 9.0}
     yield "auto-converge, looks at 100 %", base | {"throttle_trigger_pct": 100, "give_up_s": 6.0}
     slow = {"bandwidth_bytes_per_s": 2.2e6, "give_up_s": 20.0, "working_set_bytes": 15 * MIB, "its_devices": 0}
     yield "auto-converge, syncs by its own timer", base | slow | {"working_set_offset_bytes": MIB}
