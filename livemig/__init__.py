@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from livemig.engine.predict import predict
     from livemig.lab.record import Progress
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
+    from livemig.sweeps.sweep import sweep
     from livemig.trace import Trace
 
 __version__ = "0.1.0"
 
 __all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay",
-           "predict", "validate", "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage",
+           "predict", "sweep", "validate", "its_bench", "Handler", "Action", "Phase", "Costs", "ScenarioError", "Stage",
            "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
@@ -41,6 +42,7 @@ _ORIGINS: dict[str, tuple[str, str | None]] = {
     "figures": ("livemig.draw.figures", None),
     "Handler": ("livemig.engine", "Handler"),
     "predict": ("livemig.engine.predict", "predict"),
+    "sweep": ("livemig.sweeps.sweep", "sweep"),
     "Action": ("livemig.scenario", "Action"),
     "Phase": ("livemig.scenario", "Phase"),
     "Costs": ("livemig.scenario", "Costs"),

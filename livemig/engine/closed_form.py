@@ -4,17 +4,33 @@ Rounds follow each other without windows: each sends what the last one left, and
 meanwhile, at most its working set. As soon as that fits into bandwidth x downtime-limit the guest is stopped and the
 rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions;
 `livemig validate` shows beside the engine what they are worth.
+
+Theory of operation. `textbook` counts the rounds of one migration one by one. `textbooks` gives the same for arrays
+of migrations without counting. In seconds on the link, v0 = RAM / B is the first round, v1 = min(lambda v0, W / B)
+the second with lambda = rate / B, and from then on v_k = v1 lambda^(k-1) as long as lambda < 1; so the first v_k that
+is at most the downtime limit L is k = 1 + ceil(ln(L / v1) / ln lambda), and the rounds in between are a geometric sum.
+With lambda >= 1 no round after the second leaves less than the one before. Where the logarithm is so near to a whole
+number that rounding could decide, and where there is no logarithm (L = 0), `rounds.count_rounds` counts those
+migrations, so that both always say the same number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from livemig.engine.rounds import MOST_ROUNDS, Counted, Linear, broadcast, check_positive, count_rounds, empty_counted
 from livemig.scenario import Scenario
 
-__all__ = ["MOST_ROUNDS", "Textbook", "textbook", "textbook_of"]
+__all__ = ["MOST_ROUNDS", "Textbook", "textbook", "textbook_of", "textbooks"]
 
-MOST_ROUNDS = 100_000  # a dirty rate within a millionth of the bandwidth needs more
+_BLOCK = 8192  # scenarios at a time: their temporary arrays stay in the cache
+_NEAR_ONE = 0.05
+_TIE = 1e-9  # so near to a whole number of rounds the rounds themselves are counted
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -78,3 +94,82 @@ def textbook_of(scenario: Scenario) -> Textbook:
         min(speeds, default=s.costs.memory_bytes_per_s),
         s.downtime_limit_s,
     )
+
+
+def textbooks(
+    ram_bytes: ArrayLike,
+    dirty_rate_bytes_per_s: ArrayLike,
+    working_set_bytes: ArrayLike,
+    bandwidth_bytes_per_s: ArrayLike,
+    downtime_limit_s: ArrayLike,
+    *,
+    stop_bandwidth_bytes_per_s: ArrayLike | None = None,
+    most_rounds: int = MOST_ROUNDS,
+) -> Counted:
+    """`textbook` for arrays (anything that broadcasts to one dimension), as arrays; about 0.02 us a migration.
+
+    `stop_bandwidth_bytes_per_s`: what the stopped guest's rest is sent at, where that is not the bandwidth of pre-copy
+    (QEMU lifts max-bandwidth for it: migration/migration.c). `most_rounds`: a migration with more counts as not
+    converging. Raises `ValueError` for a bandwidth that is not above 0.
+    """
+    ram, rate, most, speed, limit_s = broadcast(ram_bytes, dirty_rate_bytes_per_s, working_set_bytes,
+                                                bandwidth_bytes_per_s, downtime_limit_s)
+    check_positive("bandwidth_bytes_per_s", speed)
+    stop = None
+    if stop_bandwidth_bytes_per_s is not None:
+        stop = np.broadcast_to(np.asarray(stop_bandwidth_bytes_per_s, dtype=np.float64), ram.shape)
+        check_positive("stop_bandwidth_bytes_per_s", stop)
+    out = empty_counted(len(ram))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for start in range(0, len(ram), _BLOCK):
+            here = slice(start, start + _BLOCK)
+            _block(ram[here], rate[here], most[here], speed[here], limit_s[here],
+                   None if stop is None else stop[here], most_rounds, out.part(here))
+    return out
+
+
+def _block(ram: Floats, rate: Floats, most: Floats, speed: Floats, limit_s: Floats, stop: Floats | None,
+           most_rounds: int, out: Counted) -> None:
+    """One block, written into `out`; see the theory of operation for the symbols."""
+    v0, factor = ram / speed, rate / speed
+    v1 = np.minimum(factor * v0, most / speed)
+    log_factor = np.log(factor)
+    near_one = np.abs(rate - speed) < _NEAR_ONE * speed  # here a factor's rounding would count as often as the rounds
+    if near_one.any():
+        log_factor[near_one] = np.log1p((rate[near_one] - speed[near_one]) / speed[near_one])
+    logs = np.log(limit_s / v1)
+    logs /= log_factor
+    steps = np.ceil(logs)  # the k - 1 of the text; meaningless where v1 <= L (then 0) or lambda >= 1
+    at_once, grows = v1 <= limit_s, rate >= speed
+    near = np.abs(steps - logs - 0.5) < 0.5 - _TIE  # false for nan and infinity, too
+    plain = at_once | grows
+    counted = ~(near | plain)
+    np.minimum(steps, most_rounds - 1, out=logs)
+    logs[plain] = 0.0
+    log_factor[plain] = 0.0  # minus infinity for a guest that writes nothing
+    log_factor *= logs
+    vn = v1 * np.exp(log_factor)
+    between = (v1 - vn) * speed / (speed - rate)
+    between[plain] = 0.0
+    converges = np.where(grows, at_once, steps < most_rounds) | at_once
+    out.converges[:] = converges
+    twice = grows & ~at_once & (v1 < v0) & (most_rounds > 1)  # the second round shows that nothing helps
+    between[twice] = v1[twice]
+    rounds = logs + 1.0
+    rounds[twice] = 2.0
+    out.rounds[:] = rounds
+    before_s = v0 + between
+    vn[twice] = np.minimum(factor[twice] * v1[twice], most[twice] / speed[twice])
+    np.multiply(vn, speed, out=out.dirty_bytes)
+    vn[~converges] = 0.0
+    np.multiply(before_s + vn, speed, out=out.transferred_bytes)
+    if stop is not None:
+        vn *= speed / stop
+    out.downtime_s[:] = vn
+    np.add(before_s, vn, out=out.total_time_s)
+    if counted.any():
+        at = np.flatnonzero(counted)
+        exact = count_rounds(ram[at], Linear(rate[at], most[at]), speed[at], limit_s[at], most_rounds=most_rounds,
+                             stop_bandwidth_bytes_per_s=None if stop is None else stop[at])
+        for mine, theirs in zip(out, exact, strict=True):
+            mine[at] = theirs
