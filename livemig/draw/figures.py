@@ -15,12 +15,13 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from livemig.draw.fit import FitText, SpreadLabels, halo
 from livemig.draw.lens import Panels, Switchover, panels
+from livemig.draw.maps import convergence_map
 from livemig.draw.palette import LIGHT, Palette
 from livemig.draw.sequence import sequence
 from livemig.draw.units import duration, size
 from livemig.trace import Event, Pass, Span, Trace
 
-__all__ = ["pending", "sequence", "timeline"]
+__all__ = ["convergence_map", "pending", "sequence", "timeline"]
 
 ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
 HALF = 0.36
