@@ -189,10 +189,8 @@ def _is_log(values: Floats) -> bool:
 
 def _edges(values: Floats) -> Floats:
     """Where cells meet: halfway between their middles, on the axis' scale; the outer cells end at their middle."""
-    if _is_log(values):
-        middle = np.sqrt(values[1:] * values[:-1])
-    else:
-        middle = (values[1:] + values[:-1]) / 2
+    low, high = values[:-1], values[1:]
+    middle = np.sqrt(high * low) if _is_log(values) else (high + low) / 2
     return np.concatenate((values[:1], middle, values[-1:]))
 
 
@@ -205,8 +203,9 @@ def _dots(view: Axes, swept: Mapped, runs: list[Mapping[str, Any]], names: tuple
         places = [ratios_of(run) if ratios else (_place(run, names[1]), _place(run, names[0]))
                   for run in mine if bool(run["converged"]) is converged]
         if places:
-            handles += view.plot(*zip(*places, strict=True), ls="", marker=marker, ms=6.5, mfc=palette.run if converged
-                                 else palette.its, mec=palette.paper, mew=0.8, zorder=5, label=f"{words} ({len(places)})")
+            handles += view.plot(*zip(*places, strict=True), ls="", marker=marker, ms=6.5,
+                                 mfc=palette.run if converged else palette.its, mec=palette.paper, mew=0.8, zorder=5,
+                                 label=f"{words} ({len(places)})")
     return handles
 
 

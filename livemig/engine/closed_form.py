@@ -10,8 +10,8 @@ of migrations without counting. In seconds on the link, v0 = RAM / B is the firs
 the second with lambda = rate / B, and from then on v_k = v1 lambda^(k-1) as long as lambda < 1; so the first v_k that
 is at most the downtime limit L is k = 1 + ceil(ln(L / v1) / ln lambda), and the rounds in between are a geometric sum.
 With lambda >= 1 no round after the second leaves less than the one before. Where the logarithm is so near to a whole
-number that rounding could decide, and where there is no logarithm (L = 0), `rounds.count_rounds` counts those
-migrations, so that both always say the same number.
+number that rounding could decide, where there is none (L = 0), and where lambda is 1 to the last bit,
+`rounds.count_rounds` counts those migrations, so that both say the same number.
 """
 
 from __future__ import annotations
@@ -132,44 +132,54 @@ def _block(ram: Floats, rate: Floats, most: Floats, speed: Floats, limit_s: Floa
            most_rounds: int, out: Counted) -> None:
     """One block, written into `out`; see the theory of operation for the symbols."""
     v0, factor = ram / speed, rate / speed
-    v1 = np.minimum(factor * v0, most / speed)
+    first = np.minimum(rate * v0, most)  # what the first round leaves, and its tests, to the bit as the loop has them
+    v1 = first / speed
     log_factor = np.log(factor)
-    near_one = np.abs(rate - speed) < _NEAR_ONE * speed  # here a factor's rounding would count as often as the rounds
-    if near_one.any():
-        log_factor[near_one] = np.log1p((rate[near_one] - speed[near_one]) / speed[near_one])
-    logs = np.log(limit_s / v1)
+    gap = speed - rate  # exact where the two are near, unlike the factor, whose rounding would count in every round
+    near_one = np.flatnonzero(np.abs(gap) < _NEAR_ONE * speed)
+    log_factor[near_one] = np.log1p(-gap[near_one] / speed[near_one])
+    logs = np.divide(limit_s, v1)
+    np.log(logs, out=logs)
     logs /= log_factor
     steps = np.ceil(logs)  # the k - 1 of the text; meaningless where v1 <= L (then 0) or lambda >= 1
-    at_once, grows = v1 <= limit_s, rate >= speed
-    near = np.abs(steps - logs - 0.5) < 0.5 - _TIE  # false for nan and infinity, too
+    at_once, grows = first <= speed * limit_s, rate >= speed
     plain = at_once | grows
-    counted = ~(near | plain)
-    np.minimum(steps, most_rounds - 1, out=logs)
-    logs[plain] = 0.0
-    log_factor[plain] = 0.0  # minus infinity for a guest that writes nothing
-    log_factor *= logs
-    vn = v1 * np.exp(log_factor)
-    between = (v1 - vn) * speed / (speed - rate)
-    between[plain] = 0.0
-    converges = np.where(grows, at_once, steps < most_rounds) | at_once
-    out.converges[:] = converges
-    twice = grows & ~at_once & (v1 < v0) & (most_rounds > 1)  # the second round shows that nothing helps
-    between[twice] = v1[twice]
-    rounds = logs + 1.0
-    rounds[twice] = 2.0
-    out.rounds[:] = rounds
-    before_s = v0 + between
-    vn[twice] = np.minimum(factor[twice] * v1[twice], most[twice] / speed[twice])
+    np.subtract(steps, logs, out=logs)
+    logs -= 0.5
+    np.abs(logs, out=logs)
+    counted = ~((logs < 0.5 - _TIE) | plain)  # nan and infinity, too
+    np.logical_or(at_once, (steps < most_rounds) & ~grows, out=out.converges)
+    np.minimum(steps, most_rounds - 1, out=steps)
+    np.copyto(steps, 0.0, where=plain)
+    np.copyto(log_factor, 0.0, where=plain)  # minus infinity for a guest that writes nothing
+    log_factor *= steps
+    np.exp(log_factor, out=log_factor)
+    vn = np.multiply(log_factor, v1, out=log_factor)
+    between = v1 - vn
+    between *= speed
+    between /= gap
+    np.copyto(between, 0.0, where=plain)
+    if most_rounds > 1 and grows.any():  # a second round, as large as the next, shows that nothing helps
+        twice = np.flatnonzero(grows & ~at_once & (first < ram))
+        between[twice] = v1[twice]
+        steps[twice] = 1.0
+        counted[twice[first[twice] < most[twice]]] = True  # lambda is 1, and rounding makes rounds shrink
+    counted[near_one[np.abs(gap[near_one]) < 1e-15 * speed[near_one]]] = True
+    steps += 1.0
+    out.rounds[:] = steps
+    between += v0
     np.multiply(vn, speed, out=out.dirty_bytes)
-    vn[~converges] = 0.0
-    np.multiply(before_s + vn, speed, out=out.transferred_bytes)
-    if stop is not None:
-        vn *= speed / stop
+    vn *= out.converges
+    np.add(between, vn, out=out.total_time_s)
+    np.multiply(out.total_time_s, speed, out=out.transferred_bytes)
     out.downtime_s[:] = vn
-    np.add(before_s, vn, out=out.total_time_s)
+    if stop is not None:
+        np.multiply(vn, speed / stop, out=out.downtime_s)
+        np.add(between, out.downtime_s, out=out.total_time_s)
     if counted.any():
         at = np.flatnonzero(counted)
         exact = count_rounds(ram[at], Linear(rate[at], most[at]), speed[at], limit_s[at], most_rounds=most_rounds,
                              stop_bandwidth_bytes_per_s=None if stop is None else stop[at])
-        for mine, theirs in zip(out, exact, strict=True):
+        out.converges[at], out.rounds[at] = exact.converges, exact.rounds
+        for mine, theirs in zip(out[2:], exact[2:], strict=True):
             mine[at] = theirs

