@@ -22,6 +22,7 @@ __all__ = ["MOST_ROUNDS", "Counted", "Curve", "HotCold", "Linear", "PowerLaw", "
 
 MOST_ROUNDS = 100_000  # a dirty rate within a millionth of the bandwidth needs more
 _BLOCK = 16384  # scenarios at a time: their arrays stay in the cache
+_KEEP = 0.75  # those that have ended are taken out when so few still run: taking out costs about as much as a round
 
 Floats = NDArray[np.float64]
 
@@ -180,24 +181,29 @@ def _count(ram: Floats, curve: Curve, speed: Floats, limit_s: Floats, throttling
     todo, time_s, threshold = ram, np.zeros(len(ram)), speed * limit_s
     slowed = None if throttling is None else _Slowed(throttling)
     out.downtime_s[:] = 0.0
-    number = 0
-    while len(at):
+    running, left, number = np.ones(len(ram), np.bool_), len(ram), 0
+    while left:
         number += 1
         round_s = todo / speed
         dirty = curve(round_s if slowed is None else round_s * slowed.work_share())
-        time_s = time_s + round_s
+        time_s += round_s
         fits = dirty <= threshold
         stuck = dirty >= todo
         if slowed is not None:
             stuck &= slowed.decide(dirty, todo)
-        ended = fits | stuck if number < most_rounds else np.ones(len(at), np.bool_)
-        if ended.any():
-            where, good = at[ended], fits[ended]
+        stuck |= fits
+        stuck &= running
+        ended = np.flatnonzero(stuck if number < most_rounds else running)
+        if len(ended):
+            where, good, rest = at[ended], fits[ended], dirty[ended]
             out.converges[where], out.rounds[where] = good, number
-            out.total_time_s[where], out.dirty_bytes[where] = time_s[ended], dirty[ended]
-            out.transferred_bytes[where] = time_s[ended] * speed[ended] + np.where(good, dirty[ended], 0.0)
-            keep = np.flatnonzero(~ended)
-            at, dirty, time_s = at[keep], dirty[keep], time_s[keep]
+            out.total_time_s[where], out.dirty_bytes[where] = time_s[ended], rest
+            out.transferred_bytes[where] = time_s[ended] * speed[ended] + rest * good
+            running[ended] = False
+            left -= len(ended)
+        if left < _KEEP * len(at):
+            keep = np.flatnonzero(running)
+            at, dirty, time_s, running = at[keep], dirty[keep], time_s[keep], running[keep]
             speed, threshold, curve = speed[keep], threshold[keep], curve.take(keep)
             if slowed is not None:
                 slowed.take(keep)
