@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livemig.engine.closed_form import MOST_ROUNDS, textbook, textbooks
-from livemig.engine.rounds import HotCold, Linear, PowerLaw, Throttling, Uniform, count_rounds
+from livemig.engine.rounds import HotCold, Linear, PowerLaw, Throttling, Uniform, count_rounds, empty_counted
 
 MIB = 1 << 20
 FIELDS = ("converges", "rounds", "total_time_s", "downtime_s", "transferred_bytes", "dirty_bytes")
@@ -62,6 +62,8 @@ def test_edges():
     assert textbooks(256, 32, 1000, 64, 0.3, most_rounds=3).converges[0] == np.False_
     with pytest.raises(ValueError, match=r"bandwidth_bytes_per_s\[1\] = 0: must be above 0"):
         textbooks(1, 1, 1, [1, 0], 1)
+    with pytest.raises(ValueError, match="out: room for 3 migrations, there are 1"):
+        textbooks(1, 1, 1, 1, 1, out=empty_counted(3))
     with pytest.raises(ValueError, match=r"stop_bandwidth_bytes_per_s\[0\] = nan"):
         textbooks(1, 1, 1, 1, 1, stop_bandwidth_bytes_per_s=np.nan)
 
