@@ -83,17 +83,16 @@ def textbook(
 
 
 def textbook_of(scenario: Scenario) -> Textbook:
-    """`textbook` of a scenario: RAM without other blocks, the slower of max-bandwidth and the link."""
+    """`textbook` of a scenario: RAM without other blocks, the slower of max-bandwidth and the link, the scenario's rule.
+
+    With the seed's fixed threshold the limit is the time that so many bytes take.
+    """
     s = scenario
     speeds = [speed for speed in (s.bandwidth_bytes_per_s, s.link_bytes_per_s) if speed]
     rate = 0.0 if s.pattern == "idle" else s.dirty_rate_bytes_per_s
-    return textbook(
-        s.ram_bytes,
-        rate,
-        s.working_set_bytes,
-        min(speeds, default=s.costs.memory_bytes_per_s),
-        s.downtime_limit_s,
-    )
+    speed = min(speeds, default=s.costs.memory_bytes_per_s)
+    limit_s = s.fixed_threshold_bytes / speed if s.switchover_rule == "fixed" else s.downtime_limit_s
+    return textbook(s.ram_bytes, rate, s.working_set_bytes, speed, limit_s)
 
 
 def textbooks(

@@ -77,7 +77,10 @@ def _numbers(base: Scenario, columns: Columns, size: int) -> tuple[NDArray[Any],
     rate = np.where(_value(base, columns, "pattern", size) == "idle", 0.0, rate)
     both = np.minimum(speed, link)
     memory = base.costs.memory_bytes_per_s
-    return ram, rate, np.minimum(most, ram), np.where(np.isinf(both), memory, both), limit_s, np.minimum(link, memory)
+    both = np.where(np.isinf(both), memory, both)
+    fixed = _value(base, columns, "switchover_rule", size) == "fixed"
+    limit_s = np.where(fixed, _value(base, columns, "fixed_threshold_bytes", size) / both, limit_s)
+    return ram, rate, np.minimum(most, ram), both, limit_s, np.minimum(link, memory)
 
 
 def _put(counted: Counted, out: NDArray[Any]) -> None:

@@ -35,6 +35,17 @@ def test_a_row_is_what_textbook_of_says() -> None:
             assert row[name] == pytest.approx(getattr(one, name) if one.converges else math.nan, rel=1e-12, nan_ok=True)
 
 
+def test_a_fixed_threshold_by_the_working_set() -> None:
+    """A guest that is faster than the link converges where its set fits under the threshold, and nowhere else."""
+    sizes = np.arange(1, 17) * 4 * MIB
+    told = livemig.sweep({"working_set_bytes": sizes, "fixed_threshold_bytes": sizes}, progress=False,
+                         base=Scenario(switchover_rule="fixed", dirty_rate_bytes_per_s=100.0 * MIB))
+    assert (told["converges"] == (sizes[:, None] <= sizes)).all()
+    one = textbook_of(Scenario(switchover_rule="fixed", dirty_rate_bytes_per_s=100.0 * MIB,
+                               fixed_threshold_bytes=64 * MIB))
+    assert (one.converges, one.dirty_bytes) == (True, 64 * MIB)
+
+
 def test_a_row_of_qemu_is_what_simulate_says() -> None:
     told = livemig.sweep(QEMU_GRID, model="qemu", base=SMALL, progress=False)
     assert 0 < told["converges"].sum() < told.size
