@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from livemig.engine.predict import predict
     from livemig.lab.record import Progress
     from livemig.scenario import Action, Costs, Phase, Scenario, ScenarioError
+    from livemig.sweeps.sweep import sweep
     from livemig.trace import Trace
 
 __version__ = "0.1.0"
 
 __all__ = ["simulate", "Scenario", "Trace", "stage", "figures", "recording", "recordings", "record", "replay",
-           "predict", "compare", "policies", "validate", "its_bench", "Handler", "Action", "Phase", "Costs",
-           "ScenarioError", "Stage", "data_dir", "__version__"]
+           "predict", "sweep", "compare", "policies", "validate", "its_bench", "Handler", "Action", "Phase",
+           "Costs", "ScenarioError", "Stage", "data_dir", "__version__"]
 
 # Where the names that are not defined here come from: (module, attribute); None is the module itself.
 _ORIGINS: dict[str, tuple[str, str | None]] = {
@@ -44,6 +45,7 @@ _ORIGINS: dict[str, tuple[str, str | None]] = {
     "predict": ("livemig.engine.predict", "predict"),
     "compare": ("livemig.engine.compare", "compare"),
     "policies": ("livemig.engine.policies", None),
+    "sweep": ("livemig.sweeps.sweep", "sweep"),
     "Action": ("livemig.scenario", "Action"),
     "Phase": ("livemig.scenario", "Phase"),
     "Costs": ("livemig.scenario", "Costs"),

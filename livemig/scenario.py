@@ -23,6 +23,7 @@ __all__ = [
     "Phase",
     "Scenario",
     "ScenarioError",
+    "check_value",
     "its_area_offset",
 ]
 
@@ -255,6 +256,11 @@ class Scenario:
         except TypeError as error:
             raise ScenarioError(f"plan, phases or costs: {error}") from error
         return cls(**made)
+
+
+def check_value(name: str, value: Any) -> None:
+    """Raise `ScenarioError` where one field could not have this value, whatever the others are."""
+    _check_field(Scenario.__dataclass_fields__[name], value)
 
 
 def _check_field(item: Field[Any], value: Any) -> None:

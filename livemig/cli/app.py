@@ -17,6 +17,7 @@ from livemig.cli.record import record
 from livemig.cli.replay import replay
 from livemig.cli.run import run
 from livemig.cli.stream import stream
+from livemig.cli.sweep import sweep
 from livemig.cli.validate import validate
 
 __all__ = ["app"]
@@ -41,6 +42,7 @@ def livemig(version: Annotated[bool, typer.Option("--version", help="Print the v
 app.command(cls=SectionedCommand, short_help="Simulate one migration.")(run)
 app.command(cls=SectionedCommand, short_help="Predict a migration, and what would help.")(predict)
 app.command(cls=SectionedCommand, short_help="One guest, several switchover policies.")(compare)
+app.command(cls=SectionedCommand, short_help="Every combination of inputs: table, CSV, map.")(sweep)
 app.command(cls=SectionedCommand, short_help="Record a migration of real QEMU.")(record)
 app.command(cls=SectionedCommand, short_help="Compare simulations with recordings.")(validate)
 app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)

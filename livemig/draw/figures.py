@@ -15,13 +15,14 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from livemig.draw.fit import FitText, SpreadLabels, halo
 from livemig.draw.lens import Panels, Switchover, panels
+from livemig.draw.maps import convergence_map
 from livemig.draw.palette import LIGHT, Palette
 from livemig.draw.policies import comparison
 from livemig.draw.sequence import sequence
 from livemig.draw.units import duration, size
 from livemig.trace import Event, Pass, Span, Trace
 
-__all__ = ["comparison", "pending", "sequence", "timeline"]
+__all__ = ["comparison", "convergence_map", "pending", "sequence", "timeline"]
 
 ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
 HALF = 0.36

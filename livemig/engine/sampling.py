@@ -20,7 +20,8 @@ from typing import Any
 from livemig.engine.coarse import coarsened, simulate_coarse
 from livemig.scenario import LONGEST_RUN_S, Scenario, its_area_offset
 
-__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "speed_bytes_per_s", "with_case", "working_set_range"]
+__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "no_collector", "speed_bytes_per_s", "with_case",
+           "working_set_range"]
 
 PATTERNS = ("sequential", "uniform", "hot_cold")  # what is tried where nobody knows
 # The time limit: the bulk copy, and two more if that is no more than ten minutes, else one; a minute more at least.
@@ -100,7 +101,7 @@ class Sampler:
         cold_s, cold_bytes = (0.0, 0) if small is full else self._cold(full, small)
         limit_s = scenario.give_up_s or _time_limit_s(scenario)
         chosen = _placed(replace(small, give_up_s=max(limit_s - cold_s, 1.0)), case, cold_s)
-        with _no_collector():
+        with no_collector():
             trace = simulate_coarse(chosen, _most_pages(chosen))
         outcome = trace.outcome
         exact = [int(event.data["size_bytes"]) for event in trace.select("pending", "exact")]
@@ -125,7 +126,7 @@ class Sampler:
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """A run makes many rows and no cycles; looking through them again and again would be a third of the time."""
     was_on = gc.isenabled()
     gc.disable()

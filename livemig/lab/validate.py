@@ -26,7 +26,7 @@ from livemig.lab.recording import RecordingError, load_recording, recording_file
 from livemig.lab.summary import DOWNTIME_FROM_S, relative, summary
 from livemig.trace import Outcome, Trace
 
-__all__ = ["BrokenRecordings", "DOWNTIME_FROM_S", "summary", "validate", "validate_dir"]
+__all__ = ["BrokenRecordings", "DOWNTIME_FROM_S", "recorded_runs", "summary", "validate", "validate_dir"]
 
 Simulate = Callable[[dict[str, Any]], Trace]
 Textbook = Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -83,6 +83,20 @@ def validate_dir(path: str | Path, simulate: Simulate, progress: Progress | None
     if broken:
         raise BrokenRecordings(broken, report)
     return report
+
+
+def recorded_runs(path: str | Path) -> list[dict[str, Any]]:
+    """The plain runs of a folder (no special, nothing changed under way): inputs, `id` and `converged`, for maps.
+
+    Raises `RecordingError` for a file that cannot be read.
+    """
+    found = []
+    for file in recording_files(path):
+        recording = load_recording(file)
+        if not_modelled(recording) is None and times_differ(recording) is None and not recording["special"]:
+            outcome = to_trace(recording).outcome
+            found.append({"id": recording["id"], **inputs(recording), "converged": bool(_converged(outcome))})
+    return found
 
 
 def _compare(recording: Mapping[str, Any], simulate: Simulate, textbook: Textbook | None) -> Row:
