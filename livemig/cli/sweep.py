@@ -151,7 +151,7 @@ def _write(done: Sweep, path: Path) -> None:
 
 def _draw(done: Sweep, grid: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     import livemig
-    from livemig.draw.maps import convergence_map
+    from livemig.draw.maps import convergence_map, unshown_axes
     from livemig.lab.validate import recorded_runs
 
     model = own["beside"] or ("closed_form" if own["model"] == "qemu" else "none")
@@ -161,7 +161,7 @@ def _draw(done: Sweep, grid: Mapping[str, Any], own: Mapping[str, Any]) -> None:
                   for name, values in grid.items()}
         beside = livemig.sweep(coarse, base=done.base, model=model, executor=own["processes"])
     runs = recorded_runs(livemig.data_dir() / "recordings") if own["recorded"] else []
-    figure = convergence_map(done, own["value"], beside=beside, runs=runs).get_figure(root=True)
+    figure = convergence_map(done, own["value"], beside=beside, runs=runs, ax=unshown_axes()).get_figure(root=True)
     assert figure is not None
     figure.savefig(own["figure"], dpi=160)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Protocol
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
@@ -26,7 +27,7 @@ from livemig.draw.palette import LIGHT, Palette
 from livemig.draw.units import duration, size
 from livemig.draw.validation import FigureError
 
-__all__ = ["Mapped", "convergence_map", "ratios_of"]
+__all__ = ["Mapped", "convergence_map", "ratios_of", "unshown_axes"]
 
 VALUES = {"outcome": "", "total_time_s": "total time", "downtime_s": "downtime", "transferred_bytes": "bytes sent"}
 MODELS = {"closed_form": "textbook", "rounds": "rounds with the pattern's curve", "qemu": "QEMU's rules"}
@@ -58,6 +59,14 @@ class Mapped(Protocol):
         """The scenario that gives all other inputs."""
 
 
+_SIZE: Mapping[str, Any] = {"figsize": (7.6, 5.2), "layout": "constrained"}
+
+
+def unshown_axes(palette: Palette = LIGHT) -> Axes:
+    """Axes for a figure that goes into a file only: no window, nothing for pyplot to keep."""
+    return Figure(**_SIZE, facecolor=palette.paper).subplots()
+
+
 def convergence_map(swept: Mapped, value: str = "total_time_s", *, beside: Mapped | None = None,
                     runs: Iterable[Mapping[str, Any]] = (), ratios: bool = False, ax: Axes | None = None,
                     palette: Palette = LIGHT) -> Axes:
@@ -70,8 +79,9 @@ def convergence_map(swept: Mapped, value: str = "total_time_s", *, beside: Mappe
     if value not in VALUES:
         raise FigureError(f"value = {value!r}: expected one of {', '.join(VALUES)}")
     x, y, names = _axes_of(swept, ratios)
-    view = ax if ax is not None else Figure(figsize=(7.6, 5.2), layout="constrained",
-                                            facecolor=palette.paper).subplots()
+    view = ax
+    if view is None:
+        _, view = plt.subplots(**_SIZE, facecolor=palette.paper)
     good = _cells(swept, "converges", names).astype(bool)
     mesh = _edges(x), _edges(y)
     view.pcolormesh(*mesh, np.where(good, np.nan, 1.0), vmin=0, vmax=1,
