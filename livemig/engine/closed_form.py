@@ -83,7 +83,7 @@ def textbook(
 
 
 def textbook_of(scenario: Scenario) -> Textbook:
-    """`textbook` of a scenario: RAM without other blocks, the slower of max-bandwidth and the link, its rule.
+    """`textbook` of a scenario: RAM without other blocks, the slower of max-bandwidth and the link.
 
     With the seed's fixed threshold the limit is the time that so many bytes take.
     """

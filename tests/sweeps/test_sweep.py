@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 import livemig
@@ -216,6 +219,38 @@ def test_progress_is_told() -> None:
     seen: list[tuple[int, int]] = []
     livemig.sweep(GRID, progress=lambda done, of: seen.append((done, of)), task=50)
     assert seen == [(50, 108), (100, 108), (108, 108)]
+
+
+def test_the_line_on_a_terminal_changes_and_goes(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr("livemig.sweeps.sweep._EVERY_S", 0.0)
+    livemig.sweep(GRID, task=50)
+    shown = capsys.readouterr().err
+    assert "50 of 108 scenarios, about " in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for one process there")
+def test_ctrl_c_ends_the_workers_and_keeps_whole_rows(tmp_path) -> None:
+    rows = tmp_path / "rows.csv"
+    code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "from livemig.cli import main\nmain()")
+    with subprocess.Popen([sys.executable, "-c", code, "sweep", "--model", "qemu", "--processes", "2", "-o", str(rows),
+                           "--rate", "1MiB/s..100MiB/s:90", "--bandwidth", "16MiB/s..400MiB/s:90"],
+                          stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and (not rows.exists() or rows.stat().st_size < 1000):
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    found = pd.read_csv(rows)
+    assert f"interrupted: {len(found)} of 8100 scenarios are done; they are in {rows}" in said
+    assert 0 < len(found) < 8100
 
 
 def test_importing_sweep_loads_no_pandas() -> None:
