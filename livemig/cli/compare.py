@@ -87,6 +87,8 @@ compare.__annotations__ = {}  # typer would take the type of **given for each op
 
 def print_comparison(found: Comparison) -> None:
     """One table, two where ranges need the room, and how those ended that did not complete."""
+    from livemig.engine.sampling import time_limit_s
+
     summaries = found.summaries()
     over = f" over {found.guests} guests, from the smallest to the largest" if found.guests > 1 else ""
     rows = [_row(one) for one in summaries]
@@ -98,6 +100,7 @@ def print_comparison(found: Comparison) -> None:
     for one in summaries:
         if one.reason:
             note(f"  - {one.policy}: {one.reason}.")
+    note(f"  - A run is waited for {format_time(time_limit_s(found.scenario))} (--give-up).")
     if found.interrupted:
         note(f"  - interrupted after {len(found.rows)} runs.")
 

@@ -16,7 +16,7 @@ from typing import Any
 from livemig.engine.coarse import coarsened, simulate_coarse
 from livemig.engine.monitor import Policy, PolicyError, policy_name
 from livemig.engine.policies import POLICIES
-from livemig.engine.sampling import Case, cases, with_case
+from livemig.engine.sampling import Case, cases, no_collector, time_limit_s, with_case
 from livemig.scenario import Scenario, ScenarioError
 from livemig.trace import Trace
 
@@ -110,8 +110,8 @@ def _known(policy: Policy | str) -> Policy:
 
 def guests(scenario: Scenario, samples: int = 1, patterns: Sequence[str] = (),
            working_sets: Sequence[int] = ()) -> list[tuple[Case, Scenario]]:
-    """The scenario, or so many cases of it, each with the scenario that it makes."""
-    s = scenario
+    """The scenario, or so many cases of it, each with the scenario that it makes and a time limit."""
+    s = replace(scenario, give_up_s=time_limit_s(scenario))
     if samples == 1 and not patterns and not working_sets:
         return [(Case(s.pattern, s.working_set_bytes, -1.0), replace(s, contents=False, its_devices=0))]
     tried = cases(s, patterns or (s.pattern,), working_sets or (s.working_set_bytes,), samples)
@@ -161,7 +161,8 @@ def compare(scenario: Scenario | None = None, policies: Mapping[str, Policy] | S
 
 def _run(name: str, number: int, case: Case, guest: Scenario, policy: Policy) -> Row:
     try:
-        trace = simulate_coarse(guest, _most_pages(guest), policy)
+        with no_collector():
+            trace = simulate_coarse(guest, _most_pages(guest), policy)
     except (PolicyError, ScenarioError) as error:
         return Row(name, number, case.pattern, case.working_set_bytes, "not run", str(error), str(error), None, None,
                    None, None, 0.0, 0)

@@ -20,8 +20,8 @@ from typing import Any
 from livemig.engine.coarse import coarsened, simulate_coarse
 from livemig.scenario import LONGEST_RUN_S, Scenario, its_area_offset
 
-__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "no_collector", "speed_bytes_per_s", "with_case",
-           "working_set_range"]
+__all__ = ["PATTERNS", "Case", "Sample", "Sampler", "cases", "no_collector", "speed_bytes_per_s",
+           "time_limit_s", "with_case", "working_set_range"]
 
 PATTERNS = ("sequential", "uniform", "hot_cold")  # what is tried where nobody knows
 # The time limit: the bulk copy, and two more if that is no more than ten minutes, else one; a minute more at least.
@@ -90,7 +90,7 @@ class Sampler:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.time_limit_s = _time_limit_s(scenario)
+        self.time_limit_s = time_limit_s(scenario)
         self.page_bytes = _coarse(scenario).page_bytes
         self._copies: dict[Scenario, tuple[float, int]] = {}
 
@@ -99,7 +99,7 @@ class Sampler:
         full = with_case(scenario, case)
         small = full if case.position < 0 else _without_cold(full)
         cold_s, cold_bytes = (0.0, 0) if small is full else self._cold(full, small)
-        limit_s = scenario.give_up_s or _time_limit_s(scenario)
+        limit_s = scenario.give_up_s or time_limit_s(scenario)
         chosen = _placed(replace(small, give_up_s=max(limit_s - cold_s, 1.0)), case, cold_s)
         with no_collector():
             trace = simulate_coarse(chosen, _most_pages(chosen))
@@ -137,7 +137,8 @@ def no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _time_limit_s(s: Scenario) -> float:
+def time_limit_s(s: Scenario) -> float:
+    """How long a run is waited for: the scenario's give-up time, or what `PATIENCE_BULKS` and `PATIENCE_S` say."""
     bulk_s = s.ram_bytes / speed_bytes_per_s(s)
     patience_s = max(PATIENCE_S[0], min(PATIENCE_BULKS * bulk_s, max(bulk_s, PATIENCE_S[1])))
     return s.give_up_s or min(bulk_s + patience_s, LONGEST_RUN_S)
