@@ -120,8 +120,8 @@ def _rounds(base: Scenario, columns: Columns, out: NDArray[Any]) -> None:
         found = count_rounds(ram, _curve(pattern, base, mine, rate, most), speed, limit_s,
                              stop_bandwidth_bytes_per_s=stop,
                              throttling=Throttling(*pct) if np.isfinite(pct[3]).any() else None)
-        for whole, part in zip(counted, found, strict=True):
-            whole[at] = part
+        for name in Counted._fields:
+            getattr(counted, name)[at] = getattr(found, name)
     _put(counted, out)
 
 

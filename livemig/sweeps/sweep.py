@@ -129,22 +129,19 @@ def sweep(grid: Any, *, base: Scenario | None = None, model: str = "closed_form"
     sink: _Array | _Csv = _Array(made.size, kind) if out is None else _Csv(Path(out), kind)
     shown = _Line() if progress is True else progress or None
     step = task or _task_size(model, made.size)
-    done = 0
 
     def finished() -> Sweep:
-        return Sweep(sink.rows(done), made.shape, made.size, done, model, start, None if out is None else Path(out))
+        return Sweep(sink.rows(), made.shape, made.size, sink.done, model, start, None if out is None else Path(out))
 
     with _running(executor) as pool, sink, closing(_Tasks(pool, model, start, made, step)) as tasks:
         try:
-            for rows in tasks:
-                sink.put(done, rows)
-                done += len(rows)
+            for first, rows in tasks:
+                sink.put(first, rows)
                 if shown is not None:
-                    shown(done, made.size)
-        except KeyboardInterrupt:
-            for rows in tasks.ready():
-                sink.put(done, rows)
-                done += len(rows)
+                    shown(sink.done, made.size)
+        except KeyboardInterrupt:  # it may have come between any two lines above: `sink.done` says what counts
+            for first, rows in tasks.ready(sink.done):
+                sink.put(first, rows)
             raise SweepInterrupted(finished()) from None
         except Exception as error:
             raise SweepFailed(finished(), error) from error
@@ -176,39 +173,43 @@ class _Tasks:
 
     def __init__(self, pool: Executor | None, model: str, base: Scenario, grid: Grid, step: int) -> None:
         self._pool = pool
-        self._pieces = ((model, base, *grid.piece(start, min(start + step, grid.size)))
+        self._pieces = ((start, (model, base, *grid.piece(start, min(start + step, grid.size))))
                         for start in range(0, grid.size, step))
         self._waiting: deque[Any] = deque()
 
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        for piece in self._pieces:
+    def __iter__(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """(number of the first row, rows); a task is forgotten only when its rows have been taken."""
+        for start, piece in self._pieces:
             if self._pool is None:
-                yield run_task(*piece)
+                yield start, run_task(*piece)
                 continue
-            self._waiting.append(self._pool.submit(run_task, *piece))
+            self._waiting.append((start, self._pool.submit(run_task, *piece)))
             if len(self._waiting) >= _IN_FLIGHT:
-                yield self._first()
+                yield from self._head()
         while self._waiting:
-            yield self._first()
+            yield from self._head()
 
-    def _first(self) -> NDArray[Any]:
-        rows: NDArray[Any] = self._waiting[0].result()
+    def _head(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        start, future = self._waiting[0]
+        yield start, future.result()
         self._waiting.popleft()
-        return rows
 
-    def ready(self) -> Iterator[NDArray[Any]]:
-        """What follows at once: tasks that were finished when the sweep was interrupted."""
-        while self._waiting and self._waiting[0].done():
-            yield self._first()
+    def ready(self, done: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """What follows at once behind `done` rows: tasks that were finished when the sweep was interrupted."""
+        for start, future in self._waiting:
+            if start >= done and not future.done():
+                return
+            if start >= done:
+                yield start, future.result()
 
     def close(self) -> None:
         """Cancel what nobody will fetch."""
-        for future in self._waiting:
+        for _, future in self._waiting:
             future.cancel()
 
 
 class _Array:
-    """Results in memory."""
+    """Results in memory. `done` rows count; what is put again is put in the same place."""
 
     def __init__(self, size: int, kind: np.dtype[Any]) -> None:
         needed, most = size * kind.itemsize, _memory_bytes() // 2
@@ -216,6 +217,7 @@ class _Array:
             raise ScenarioError(f"grid: {size} scenarios need {needed / 2**30:.1f} GiB, more than half of this "
                                 f"machine's memory ({most / 2**30:.1f} GiB); out='FILE.csv' writes them in blocks")
         self._all = np.empty(size, kind)
+        self.done = 0
 
     def __enter__(self) -> _Array:
         return self
@@ -225,13 +227,14 @@ class _Array:
 
     def put(self, start: int, rows: NDArray[Any]) -> None:
         self._all[start:start + len(rows)] = rows
+        self.done = start + len(rows)
 
-    def rows(self, done: int) -> NDArray[Any]:
-        return self._all[:done]
+    def rows(self) -> NDArray[Any]:
+        return self._all[:self.done]
 
 
 class _Csv:
-    """Results in a file, a block at a time; after an interruption it holds whole rows, all that were finished."""
+    """Results in a file, a block at a time; after an interruption it holds the rows that count, and no others."""
 
     def __init__(self, path: Path, kind: np.dtype[Any]) -> None:
         if path.suffix.lower() != ".csv":
@@ -239,23 +242,33 @@ class _Csv:
         if not path.parent.is_dir():
             raise ScenarioError(f"out = {path}: there is no folder {path.parent}")
         self._path, self._kind = path, kind
+        self._end = (0, 0)  # rows that count, and where they end in the file: one assignment, so that both agree
+
+    @property
+    def done(self) -> int:
+        return self._end[0]
 
     def __enter__(self) -> _Csv:
-        self._handle = self._path.open("w", encoding="utf-8", newline="")
-        self._handle.write(",".join(self._kind.names or ()) + "\n")
+        self._handle = self._path.open("wb")
+        self._handle.write((",".join(self._kind.names or ()) + "\n").encode())
+        self._handle.flush()
+        self._end = (0, self._handle.tell())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._handle.close()
+        with self._handle:
+            self._handle.truncate(self._end[1])
 
-    def put(self, _start: int, rows: NDArray[Any]) -> None:
+    def put(self, start: int, rows: NDArray[Any]) -> None:
         import pandas as pd
 
         frame = pd.DataFrame({name: rows[name] for name in self._kind.names or ()})
-        self._handle.write(frame.to_csv(index=False, header=False, lineterminator="\n"))  # the whole block, or nothing
+        self._handle.seek(self._end[1])
+        self._handle.write(frame.to_csv(index=False, header=False, lineterminator="\n").encode())
         self._handle.flush()
+        self._end = (start + len(rows), self._handle.tell())
 
-    def rows(self, _done: int) -> NDArray[Any]:
+    def rows(self) -> NDArray[Any]:
         return np.empty(0, self._kind)
 
 

@@ -265,7 +265,7 @@ def test_a_source_that_is_not_started_again_is_caught(monkeypatch):
 
 
 def test_a_cancel_that_comes_too_late_and_is_obeyed_is_caught(monkeypatch):
-    monkeypatch.setattr(Plan, "_cancel_by_user", Plan._cancel)
+    monkeypatch.setattr(Plan, "_cancel_by_user", lambda self, s, why: self._cancel(s))
     slow = replace(SMALL, return_path=True, costs=Costs(load_s=0.1))
     loading_s = next(simulate(slow).select("load", "cpu")).t_s
     assert "both sides run the guest" in caught(with_faults(slow, Action("cancel", loading_s)))

@@ -28,7 +28,10 @@ def test_simgrid_says_the_same(factor, rounds, total_s):
     assert (told.rounds[0], bool(told.converges[0])) == (rounds, True)
 
 
-@given(st.floats(1, 1e4), st.floats(0, 2e3), st.floats(0, 1e4), st.floats(1, 1e3), st.floats(0, 10))
+SIZES = st.floats(0, 1e4, allow_subnormal=False)  # in 5e-324 bytes the two round differently
+
+
+@given(st.floats(1, 1e4), st.floats(0, 2e3, allow_subnormal=False), SIZES, st.floats(1, 1e3), st.floats(0, 10))
 def test_the_formula_is_the_loop(ram, rate, working_set, bandwidth, limit_s):
     """Also where the loop goes on to its limit, with lambda of 0 and above 1, and with a limit of 0."""
     if abs(rate / bandwidth - 1) < 1e-3 and rate != bandwidth:
