@@ -42,8 +42,13 @@ def comparison(report: Mapping[str, Any], figure: Figure | None = None, palette:
     for place, row in enumerate(rows):
         if not row["completed"]:
             words = textwrap.shorten(row["reason"] or "did not complete", 3 * _WORDS, placeholder=" ...")
-            axes[0].text(0.01, place, words, transform=axes[0].get_yaxis_transform(), fontsize=7, color=palette.mute,
-                         va="center", clip_on=False)
+            note = axes[0].text(0.01, place, words, transform=axes[0].get_yaxis_transform(), fontsize=7,
+                                color=palette.mute, va="center", clip_on=False, zorder=5)
+            note.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.0})
+            note.set_in_layout(False)  # it runs on over the other panels, whose row is empty
+    axes[0].set_zorder(1)
+    for view in axes:
+        view.patch.set_visible(False)
     made.suptitle(_headline(report), color=palette.ink, fontsize=11, x=0.01, ha="left")
     return axes
 
