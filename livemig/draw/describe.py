@@ -64,7 +64,8 @@ def _switchover(trace: Trace) -> Iterator[str]:
     stopped = [s for s in trace.spans() if s.row == "vm" and s.what == "stopped"]
     stop_s = trace.mark("Tn+2")
     if stop_s is None:
-        yield f"The VM was stopped {count(len(stopped), 'time')}." if stopped else "The VM never stopped."
+        unseen = "When the VM stopped was not seen." if trace.outcome.status == "completed" else "The VM never stopped."
+        yield f"The VM was stopped {count(len(stopped), 'time')}." if stopped else unseen
         return
     stood = next((s.end_s - s.start_s for s in stopped if s.end_s >= stop_s), 0.0)
     where = {"source": "It runs on at the source.", "destination": "It runs on at the destination."}

@@ -112,8 +112,10 @@ def _headline(trace: Trace) -> str:
     outcome = trace.outcome
     who = _who(trace)
     if outcome.status == "completed" and outcome.total_time_s is not None:
-        return (f"{who}: completed in {duration(outcome.total_time_s)}, downtime "
-                f"{duration(outcome.downtime_s or 0.0)}, {size(outcome.transferred_bytes or 0)} sent")
+        told = [f"{who}: completed in {duration(outcome.total_time_s)}"]
+        told += [] if outcome.downtime_s is None else [f"downtime {duration(outcome.downtime_s)}"]
+        told += [] if outcome.transferred_bytes is None else [f"{size(outcome.transferred_bytes)} sent"]
+        return ", ".join(told)
     if outcome.status == "none":
         return f"{who}: no migration, {duration(trace.end_s)}"
     if outcome.status not in ENDED:
@@ -144,7 +146,7 @@ def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, ze
     for what, stretches in busy.items():
         _thread_bars(view, what, stretches, palette)
     _gaps(view, trace, palette, zero_s, scale)
-    if not any(span.what == "stopped" for span in trace.spans()):
+    if trace.outcome.status != "completed" and not any(span.what == "stopped" for span in trace.spans()):
         view.text(0.99, ROWS["VM"], "never stopped", transform=view.get_yaxis_transform(), ha="right", va="center",
                   color=palette.paper, fontsize=9)
 

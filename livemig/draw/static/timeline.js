@@ -252,7 +252,7 @@ function barLabels(pen) {
     for (const p of run.passes) passLabel(pen, region, p);
     for (const s of run.vm) vmLabel(pen, region, s);
   }
-  const never = !run.vm.some((s) => s.what === "stopped");
+  const never = !run.ok && !run.vm.some((s) => s.what === "stopped"); // a log of polls may not say when it was
   const wide = axis.regions[0];
   const words = "never stopped";
   if (never && wide.x(run.end) - wide.left > style.measure(words, size) + style.measure("VM running", size) + 30 * q) {

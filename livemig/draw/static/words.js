@@ -63,7 +63,8 @@ export function outcomeSentence(run) {
   const parts = [];
   if (run.ok) parts.push(`Completed in <b>${duration(o.total_time_s ?? run.end)}</b>`);
   else parts.push(`${ENDINGS[o.status] ?? `Still in state ${esc(o.status)}`} after <b>${duration(o.total_time_s ?? run.end)}</b>`);
-  parts.push(run.stoppedS > 0 ? `VM stopped for <b>${downtime(run)}</b>` : "VM never stopped");
+  if (run.stoppedS > 0 || o.downtime_s > 0) parts.push(`VM stopped for <b>${downtime(run)}</b>`);
+  else if (!run.ok) parts.push("VM never stopped");
   if (o.transferred_bytes != null) parts.push(`<b>${bytes(o.transferred_bytes)}</b> sent`);
   if (o.dirty_sync_count != null) parts[parts.length - 1] += ` in <b>${plural(o.dirty_sync_count, "pass")}</b>`;
   return damageWords(run.damage) + parts.join(", ");
