@@ -123,3 +123,19 @@ test("an empty trace is drawn as one step at 0", () => {
   assert.equal(run.steps.length, 1);
   assert.ok(run.end > 0);
 });
+
+test("commands and throttling under way stand in the loop, a cancel at the end", () => {
+  const trace = converging();
+  const at = trace.events.findIndex(([t]) => t >= 1);
+  trace.events.splice(at, 0,
+    [0.5, "command", "user", "migrate-set-parameters", 0, { "downtime-limit": 0.5 }],
+    [0.6, "throttle", "migration", "cpu_throttle_set", 1, { percentage: 20 }]);
+  const run = runOf(trace);
+  const told = run.steps.filter((s) => s.t === 0.5 || s.t === 0.6);
+  assert.deepEqual(told.map((s) => s.row), ["pend", "pend"]);
+  assert.match(told[0].text, /migrate-set-parameters<\/b> downtime-limit = 0.5/);
+  assert.match(told[1].text, /sleep <b>20 %/);
+  assert.ok(run.seen.done > run.steps.findIndex((s) => s.t >= 1)); // the last row is still to come
+  const cancelledRun = runOf({ meta: {}, events: [[1, "command", "user", "migrate_cancel", 0, {}]] });
+  assert.equal(cancelledRun.steps[0].row, "done");
+});

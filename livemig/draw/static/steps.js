@@ -82,7 +82,12 @@ export function stepsOf(trace) {
 
 /** @type {Record<string, (row: Row, stack: string[], context: Context) => Said>} */
 const SAY = {
-  command: ([, , , name]) => (name === "migrate" ? ["migrate", "The user says <b>migrate</b>; the VM runs on."] : ["done", `The user says <b>${esc(name)}</b>.`]),
+  command: ([, , , name, , data], _stack, context) => {
+    if (name === "migrate") return ["migrate", "The user says <b>migrate</b>; the VM runs on."];
+    const values = Object.entries(data).filter(([key]) => key !== "state").map(([key, value]) => (key === "text" ? ` ${esc(value)}` : ` ${esc(key)} = ${esc(value)}`));
+    return [COMMAND_ROWS[name] ?? (context.stopped ? "final" : "pend"), `The user says <b>${esc(name)}</b>${values.join(",")}.`];
+  },
+  throttle: ([, , , , , data]) => ["pend", `Auto-converge: the guest’s vCPUs are made to sleep <b>${esc(data.percentage)} %</b> of the time.`],
   call: (row, stack, context) => sayCall(row, stack, context),
   return: ([, , , name]) => (name === "vm_stop_force_state" ? ["ret", "The handlers have returned; the VM is stopped."] : null),
   threshold: (row, _stack, context) => {
@@ -134,6 +139,9 @@ const SAY = {
   load: ([, , , name], _stack, context) => [thereRow(context), `Destination: loads ${esc(name)}.`],
   mark: (row, _stack, context) => sayMark(row, context),
 };
+
+/** Other commands change the loop that they come into. @type {Record<string, string>} */
+const COMMAND_ROWS = { migrate_cancel: "done", "migrate-cancel": "done", "migrate-continue": "final" };
 
 /** @type {Record<string, string>} */
 const STATUS_ROWS = { device: "final", completed: "done", cancelling: "done", cancelled: "done", failed: "done", "pre-switchover": "final" };
