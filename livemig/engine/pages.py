@@ -10,8 +10,9 @@ step's `t_s` is the latest moment of its writes, and which of write and send cam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from livemig.engine.state import MigrationState
 from livemig.scenario import Scenario, ScenarioError
 from livemig.trace import Trace
 
-__all__ = ["MOST_PAGES", "PageStep", "PageStory", "PassPages", "watch_pages"]
+__all__ = ["MOST_PAGES", "PageStep", "PageStory", "PassPages", "ranges", "watch_pages"]
 
 MOST_PAGES = 4096  # more than anybody looks at one by one; each step compares all of them
 
@@ -75,6 +76,23 @@ class PageStory:
     def passes(self) -> tuple[PassPages, ...]:
         """Sync to sync, in order; the sync that decides for the stop has a pass in which nothing is sent."""
         return tuple(_passes(self.steps))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A table's rows, one a step, in words (times in seconds since T0)."""
+        return [{"t, s": f"{step.t_s:.4f}", "guest": "stands" if step.stopped else "runs", "step": step.what,
+                 "pages": ranges(step.pages), "pending": step.pending, "differ": step.different}
+                for step in self.steps]
+
+
+def ranges(pages: Sequence[int]) -> str:
+    """Page numbers in words, in their order: 60, 61, 24 become "60-61, 24"; none become "none"."""
+    stretches: list[list[int]] = []
+    for page in pages:
+        if stretches and page == stretches[-1][-1] + 1:
+            stretches[-1].append(page)
+        else:
+            stretches.append([page])
+    return ", ".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else str(one[0]) for one in stretches) or "none"
 
 
 def watch_pages(scenario: Scenario) -> PageStory:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import livemig
-from livemig.engine.pages import MOST_PAGES, watch_pages
+from livemig.engine.pages import MOST_PAGES, ranges, watch_pages
 
 PAGE = 4096
 SMALL = {"ram_bytes": 64 * PAGE, "other_ram_bytes": 0, "filled_offset_bytes": 0, "contents": True, "its_devices": 0,
@@ -25,6 +25,13 @@ def test_the_story_of_notebook_01_by_hand():
     assert second.sent == (60, 61, 62, 63, *range(24, 36))  # the scan goes on where it stood, and round
     assert second.no_turn == third.left == final.sent == (36, 37)
     assert [one.stopped for one in passes] == [False, False, False, True]
+
+
+def test_the_last_rows_in_words():
+    rows = watch_pages(livemig.Scenario(**SMALL)).rows()
+    assert [(row["guest"], row["step"], row["pages"], row["differ"]) for row in rows[-3:]] == [
+        ("runs", "sync", "36-37", 2), ("stands", "sync", "none", 2), ("stands", "send", "36-37", 0)]
+    assert ranges([60, 61, 24, 7, 8]) == "60-61, 24, 7-8"
 
 
 def replayed(story):
