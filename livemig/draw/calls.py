@@ -1,10 +1,12 @@
-"""The call tree of a Trace as text, one line a call, indented as it nests."""
+"""The calls of a Trace in words: a tree as text, the frames that lead to one function, the change-state handlers."""
 
 from __future__ import annotations
 
-from livemig.trace import Trace
+from typing import Any
 
-__all__ = ["call_tree"]
+from livemig.trace import Event, Trace
+
+__all__ = ["call_path", "call_tree", "handler_calls"]
 
 
 def call_tree(trace: Trace, root: str, *, lane: str = "migration", files: bool = True) -> str:
@@ -34,3 +36,49 @@ def call_tree(trace: Trace, root: str, *, lane: str = "migration", files: bool =
             break
     width = max(len(text) for text, _ in lines) + 2
     return "\n".join(f"{text:{width}}{file}".rstrip() for text, file in lines)
+
+
+EARLIER = "its caller had called before"
+_EARLIER_NAMES = 3
+
+
+def call_path(trace: Trace, innermost: str, *, lane: str = "migration", of: str | None = None) -> list[dict[str, Any]]:
+    """The frames that were open when `innermost` was last called in a lane, outermost first: a table's rows.
+
+    `of`: whose handler, where several have the same name ("ITS"). The column `EARLIER` names the last functions that
+    the caller had called in the same frame. Raises ValueError when the trace has no such call.
+    """
+    where = trace.meta.get("functions", {})
+    frames: list[tuple[Event, list[str]]] = []
+    called: list[list[str]] = [[]]
+    found: list[dict[str, Any]] = []
+    for event in trace.events:
+        if event.lane != lane or event.kind not in ("call", "return"):
+            continue
+        if event.kind == "return":
+            frames, called = frames[:event.depth], called[:event.depth + 1]
+            continue
+        frames = [*frames[:event.depth], (event, list(called[event.depth]))]
+        called[event.depth].append(event.name)
+        called = [*called[:event.depth + 1], []]
+        if event.name == innermost and of in (None, event.data.get("owner")):
+            found = [{"function": one.name, "file": one.data.get("file") or where.get(one.name, ""), "t_s": one.t_s,
+                      EARLIER: _last_names(earlier)} for one, earlier in frames]
+    if not found:
+        whose = "" if of is None else f" of {of!r}"
+        run = f"{trace.meta.get('source', 'this')} trace {trace.meta.get('id', '')}"
+        raise ValueError(f"no call of {innermost!r}{whose} in lane {lane!r}: the {run} has none")
+    return found
+
+
+def _last_names(names: list[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(["...", *distinct[-_EARLIER_NAMES:]] if len(distinct) > _EARLIER_NAMES else distinct)
+
+
+def handler_calls(trace: Trace) -> list[dict[str, Any]]:
+    """Every call of a change-state handler, in order: a table's rows (times in seconds since T0)."""
+    return [{"t_s": e.t_s, "side": "destination" if e.lane == "dst" else "source",
+             "VM": "start" if e.data["running"] else "stop", "round": e.data.get("phase", ""),
+             "of": e.data.get("owner", ""), "handler": e.name, "priority": e.data["priority"]}
+            for e in trace.select("call") if "priority" in e.data]
