@@ -52,12 +52,7 @@ def call_path(trace: Trace, innermost: str, *, lane: str = "migration", of: str 
     frames: list[tuple[Event, list[str]]] = []
     called: list[list[str]] = [[]]
     found: list[dict[str, Any]] = []
-    for event in trace.events:
-        if event.lane != lane or event.kind not in ("call", "return"):
-            continue
-        if event.kind == "return":
-            frames, called = frames[:event.depth], called[:event.depth + 1]
-            continue
+    for event in trace.select("call", lane=lane):  # a call at some depth ends whatever was deeper
         frames = [*frames[:event.depth], (event, list(called[event.depth]))]
         called[event.depth].append(event.name)
         called = [*called[:event.depth + 1], []]

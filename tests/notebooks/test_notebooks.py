@@ -52,9 +52,37 @@ def test_it_predicts_before_it_runs_and_names_its_sources(notebook):
     assert "## Sources" in text
 
 
+# What the prose of a notebook takes from its cells' output.
+SAYS = {
+    "01_the_two_phases": (
+        " 76 pages sent while it ran, 64 different ones\n  2 pages sent while it stood, 2 different ones",
+        "before their turn: 24-27; sent again: 24-27",
+        "after their turn : 28-35; sent again: 28-35",
+        "0.6006 s estimate  4 pages left, threshold 5.0 pages\n0.6008 s exact    16 pages left",
+        "left over by pass 1: 60-63",
+        "pages that differ in the end: 0"),
+    "06_the_handler_chain": (
+        "o01: thread mig/src/main, 9 frames, the simulated ones too",
+        "o03: thread mig/src/main, 9 frames, the simulated ones too",
+        "  stop  mine → ITS → GICv3 → CPUs → net\n  start net → CPUs → GICv3 → ITS → mine\npriority -1:",
+        "  stop  ITS → GICv3 → CPUs → net → mine\n  start mine → net → CPUs → GICv3 → ITS",
+        "10.0 mine (prepare) → late (prepare) → mine → ITS → GICv3 → CPUs → net → late",
+        "0 handlers of mine: the last sync found 4 new pages; pages that differ at the destination: []",
+        "1 handlers of mine: the last sync found 5 new pages; pages that differ at the destination: []",
+        "3 stops, 3 saves of the tables",
+        "o05, cancelled in pre-copy: no handler was called",
+        "o07, destination killed in the stop-copy: ['src running 0', 'src running 1']",
+        "k04, cancelled, KVM: 0 saves",
+        "broken link: failed, the guest runs on: source"),
+}
+
+
 @pytest.mark.timeout(300)
-def test_it_runs(notebook):
+def test_it_runs_and_says_what_its_prose_says(notebook, request):
     run(notebook)
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    for words in SAYS.get(request.node.callspec.id, ()):
+        assert words in said
 
 
 @pytest.mark.timeout(300)
