@@ -50,12 +50,17 @@ def call_path(trace: Trace, innermost: str, *, lane: str = "migration", of: str 
     """
     where = trace.meta.get("functions", {})
     frames: list[tuple[Event, list[str]]] = []
-    called: list[list[str]] = [[]]
+    called: dict[int, list[str]] = {}  # by depth: recordings have few calls, so a frame may be missing between two
     found: list[dict[str, Any]] = []
-    for event in trace.select("call", lane=lane):  # a call at some depth ends whatever was deeper
-        frames = [*frames[:event.depth], (event, list(called[event.depth]))]
-        called[event.depth].append(event.name)
-        called = [*called[:event.depth + 1], []]
+    for event in trace.select(lane=lane):
+        if event.kind not in ("call", "return"):
+            continue
+        frames = [one for one in frames if one[0].depth < event.depth]
+        if event.kind == "return":
+            continue
+        frames.append((event, list(called.get(event.depth, ()))))
+        called = {depth: names for depth, names in called.items() if depth <= event.depth}
+        called.setdefault(event.depth, []).append(event.name)
         if event.name == innermost and of in (None, event.data.get("owner")):
             found = [{"function": one.name, "file": one.data.get("file") or where.get(one.name, ""), "t_s": one.t_s,
                       EARLIER: _last_names(earlier)} for one, earlier in frames]

@@ -6,6 +6,7 @@ import pytest
 
 import livemig
 from livemig.draw.calls import EARLIER, call_path, handler_calls
+from livemig.trace import Event, Trace
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,11 @@ def test_handlers_come_backward_at_the_stop_and_forward_at_the_start():
     order = ["early", "net", "CPUs", "GICv3", "ITS", "mine"]
     assert [row["of"] for row in rows] == order[::-1] + order
     assert [(row["VM"], row["side"]) for row in (rows[0], rows[-1])] == [("stop", "source"), ("start", "destination")]
+
+
+def test_a_trace_that_has_not_every_call_shows_those_that_it_has():
+    assert [row["function"] for row in call_path(livemig.recording("a01"), "vm_state_notify", lane="dst")] == [
+        "vm_state_notify"]
+    events = [Event(t_s, kind, "migration", name, depth) for t_s, (kind, name, depth) in enumerate([
+        ("call", "over", 0), ("return", "over", 0), ("call", "outer", 1), ("call", "inner", 3)])]
+    assert [row["function"] for row in call_path(Trace({}, events), "inner")] == ["outer", "inner"]
