@@ -109,7 +109,8 @@ def _whole_ram(ram_bytes: float, rate: float, working_set_bytes: float, bandwidt
 
 
 def _converges(draw: Draw) -> Task:
-    cases = []
+    at_once = (128 * MIB, 400.0 * MIB, draw.choice((32, 64, 96)) * MIB, 100.0 * MIB, 2.0)  # its RAM fits, too
+    cases = [Case(at_once, _right(*at_once))]
     for slow, small in ((True, False), (False, True), (False, False), (True, True), (False, True), (False, False)):
         bandwidth, limit_s = draw.choice((32, 64, 100)) * MIB, draw.choice((0.1, 0.3, 0.5))
         rate = bandwidth * (draw.choice((0.3, 0.6, 0.9)) if slow else draw.choice((1.2, 2, 4)))

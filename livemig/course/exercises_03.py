@@ -27,7 +27,7 @@ def _final_pass(**inputs: float) -> Pass:
 
 
 def _last_pass(draw: Draw) -> Task:
-    bandwidth, link = draw.choice((16, 24, 32)), draw.choice((1, 2.5, 5, 10))
+    bandwidth, link = draw.choice((16, 24, 32)), draw.choice((0.5, 1, 2, 2.5))
     limit_s = draw.choice((0.2, 0.3, 0.5))
     final = _final_pass(bandwidth_bytes_per_s=bandwidth * MIB, link_bytes_per_s=link * GBIT, downtime_limit_s=limit_s,
                         dirty_rate_bytes_per_s=0.5 * bandwidth * MIB, working_set_bytes=48 * MIB)
