@@ -19,7 +19,8 @@ ONLY_IN = {
     "rich": {"cli"},
     "qemu": {"lab"},
     "asyncio": {"lab"},
-    "subprocess": {"lab"},
+    "subprocess": {"lab", "course"},
+    "cloudpickle": {"course"},
 }
 LINES_IN_ONE_SITTING = 300
 
