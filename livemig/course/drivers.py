@@ -47,6 +47,7 @@ def _policy(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
             failed.append(error)
             raise
 
+    watched.__name__ = getattr(function, "__name__", "policy")
     try:
         outcome = simulate(Scenario.from_dict(fields), policy=watched).outcome
     except PolicyError as error:

@@ -155,7 +155,7 @@ def _function(key: Function, answer: Any) -> Verdict:
     if not failed:
         return Verdict(True, f"Your function gives the right answer in {len(values)} of {len(values)} cases.{said}")
     first = key.cases[failed[0]]
-    told = (f"{key.name}({_arguments(key, first)}) gave {_value(values[failed[0]])}, expected "
+    told = (f"{_called(key, first)} gave {_value(values[failed[0]])}, expected "
             f"{_value(plain(first.expected))}; right in {len(values) - len(failed)} of {len(values)} cases.")
     reason = next((wrong.reason for wrong in key.wrongs if _alike(key, wrong.answer, values)), "")
     return Verdict(False, f"{reason} {told}".strip() + said)
@@ -189,8 +189,11 @@ def _value(value: Any) -> str:
     return repr(value)
 
 
-def _arguments(key: Function, case: Case) -> str:
-    return "..." if key.driver != "plain" else ", ".join(map(repr, case.args))
+def _called(key: Function, case: Case) -> str:
+    """The call as the learner would write it; what a driver other than `plain` does is in the question."""
+    if key.driver == "plain":
+        return f"{key.name}({', '.join(map(repr, case.args))})"
+    return f"{key.name} in case {key.cases.index(case) + 1}"
 
 
 def key_text(key: Key) -> str:

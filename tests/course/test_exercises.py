@@ -193,6 +193,22 @@ def test_the_order_of_the_stop_is_that_of_real_qemu(name) -> None:
     assert [step for _, step in recorded] == [step for step in order_of_the_stop() if seen[step]]
 
 
+def test_the_throttle_is_raised_until_the_guest_writes_less_than_is_sent() -> None:
+    for seed in SEEDS:
+        rate, bandwidth, first, increment = numbers("08.1", seed)
+        left = [rate * (1 - pct / 100) for pct in range(int(first), 100, int(increment))]
+        assert [one < bandwidth for one in left].index(True) + 1 == key("08.1", seed)
+
+
+def test_a_policy_that_raises_is_told_so() -> None:
+    def policy(sample, memory):
+        return sample["no-such-name"]
+
+    verdict = judge(EXERCISES["08.2"].task(1), policy)
+    assert verdict.right is False
+    assert "raised KeyError: 'no-such-name' in line" in verdict.reason
+
+
 def test_the_order_at_the_destination_is_that_of_recording_k02() -> None:
     k02 = livemig.recording("k02")
     calls = [e.name.replace("SET ", "GITS_") for e in k02.select("its", lane="dst") if e.t_s > k02.mark("Tn+3")]
