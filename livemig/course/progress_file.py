@@ -86,21 +86,24 @@ def locked(path: Path) -> Iterator[None]:
     """Only one process at a time changes the file. Raises `ProgressError` when another one does not let go."""
     lock = path.with_name(f"{path.name}.lock")
     end_s = time.monotonic() + LOCK_WAIT_S
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProgressError(f"{path}: cannot be written: {error}") from None
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             break
-        except (FileExistsError, PermissionError) as error:  # Windows says PermissionError while it is being removed
+        except OSError as error:
+            # Windows refuses (PermissionError) while the other side's lock is being removed.
+            held = isinstance(error, FileExistsError) or (os.name == "nt" and isinstance(error, PermissionError))
+            if not held or time.monotonic() > end_s:
+                word = "changed now" if held else "written"
+                raise ProgressError(f"{path}: cannot be {word}: {error}") from None
             with contextlib.suppress(OSError):
                 if time.time() - lock.stat().st_mtime > LOCK_STALE_S:
                     lock.unlink()
-                    continue
-            if time.monotonic() > end_s or not lock.exists():
-                raise ProgressError(f"{path}: cannot be changed now: {error}") from None
             time.sleep(0.02)
-        except OSError as error:
-            raise ProgressError(f"{path}: cannot be written: {error}") from None
     try:
         yield
     finally:
