@@ -18,7 +18,7 @@ FIXED_BYTES = 64 << 10
 
 
 def _threshold(draw: Draw) -> Task:
-    bandwidth, limit_ms = draw.choice((20, 25, 32, 40, 48, 80, 96, 112)), draw.choice((30, 50, 80, 150, 200, 250, 400))
+    bandwidth, limit_ms = draw.choice((20, 25, 32, 40, 48, 80, 96, 112)), draw.randrange(30, 500, 10)
     limit_s, speed = limit_ms / 1000, bandwidth * MIB
     value = threshold_bytes("qemu", FIXED_BYTES, speed, limit_s)
     key = number(

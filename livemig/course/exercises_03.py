@@ -28,9 +28,9 @@ def _final_pass(**inputs: float) -> Pass:
 
 def _last_pass(draw: Draw) -> Task:
     bandwidth, link = draw.choice((16, 24, 32)), draw.choice((0.5, 1, 2, 2.5))
-    limit_s = draw.choice((0.2, 0.3, 0.5))
+    limit_s, rate = draw.choice((0.2, 0.3, 0.5)), bandwidth * draw.choice((0.4, 0.5, 0.6))
     final = _final_pass(bandwidth_bytes_per_s=bandwidth * MIB, link_bytes_per_s=link * GBIT, downtime_limit_s=limit_s,
-                        dirty_rate_bytes_per_s=0.5 * bandwidth * MIB, working_set_bytes=48 * MIB)
+                        dirty_rate_bytes_per_s=rate * MIB, working_set_bytes=48 * MIB)
     pending = final.todo_bytes
     key = number(
         final.end_s - final.start_s, "s",
@@ -54,7 +54,7 @@ def _last_pass(draw: Draw) -> Task:
 
 
 def _threshold(draw: Draw) -> Task:
-    link, limit_ms = draw.choice((1, 2.5, 5, 10, 25)), draw.choice((30, 50, 100, 300, 500))
+    link, limit_ms = draw.choice((1, 2.5, 5, 10, 25)), draw.randrange(30, 600, 10)
     value = threshold_bytes("qemu", FIXED_BYTES, link * GBIT, limit_ms / 1000)
     key = number(
         value, "bytes",
@@ -107,8 +107,8 @@ def _measured(draw: Draw) -> Task:
 
 
 def _limit_zero(draw: Draw) -> Task:
-    bandwidth, working_set = draw.choice((32, 48, 64)), draw.choice((8, 16, 24, 32))
-    rate = draw.choice((20, 24, 30))
+    bandwidth, working_set = draw.choice((32, 48, 64)), draw.randrange(6, 34, 2)
+    rate = draw.randrange(20, 31)
     final = _final_pass(bandwidth_bytes_per_s=bandwidth * MIB, downtime_limit_s=0.0,
                         working_set_bytes=working_set * MIB, dirty_rate_bytes_per_s=rate * MIB)
     key = number(

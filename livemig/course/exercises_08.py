@@ -23,7 +23,7 @@ def _steps(rate: float, bandwidth: float, first_pct: int, increment_pct: int) ->
 
 def _throttle(draw: Draw) -> Task:
     bandwidth = draw.choice((32, 40, 50, 64, 80))
-    rate = round(bandwidth * draw.choice((1.7, 2.1, 2.6, 3.1, 3.6, 4.4, 5.5)))
+    rate = round(bandwidth * draw.randrange(150, 560) / 100)
     first, increment = _DEFAULTS.throttle_initial_pct, _DEFAULTS.throttle_increment_pct
     value = _steps(rate, bandwidth, first, increment)
     reached = first + (value - 1) * increment
