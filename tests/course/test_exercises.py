@@ -61,7 +61,7 @@ def test_the_key_is_accepted_and_each_usual_wrong_answer_gets_its_reason(exercis
 
 @pytest.mark.parametrize("exercise_id", FUNCTIONS)
 def test_cases_tell_the_right_function_from_the_usual_wrong_ones_and_those_from_each_other(exercise_id) -> None:
-    for seed in SEEDS:
+    for seed in SEEDS if EXERCISES[exercise_id].task(1).key.driver == "plain" else SEEDS[:8]:  # others simulate
         task_key = EXERCISES[exercise_id].task(seed).key
 
         def alike(one, other, tolerance=task_key.tolerance) -> bool:
