@@ -69,11 +69,12 @@ def test_a_short_migration_is_recorded_and_validated(qemu_path, tmp_path) -> Non
     assert [mark.label for mark in trace.marks()][-4:] == ["Tn+1", "Tn+2", "Tn+3", "Tn+4"]
     assert trace.outcome.guest_runs_on == "destination"
     start = writer_start(recording)
-    assert start.rate_pages_per_s == 5120
+    # Where polls come late, the measured rate may agree with more of them than the set one: then it is taken.
+    assert start.rate_pages_per_s == pytest.approx(5120, rel=0.03)
     assert start.agree >= 0.6 * start.of  # other work on the machine makes polls late
     read = inputs(recording)
-    for name in ("ram_bytes", "working_set_bytes", "dirty_rate_bytes_per_s", "bandwidth_bytes_per_s",
-                 "downtime_limit_s"):
+    assert read["dirty_rate_bytes_per_s"] == start.rate_pages_per_s * 4096
+    for name in ("ram_bytes", "working_set_bytes", "bandwidth_bytes_per_s", "downtime_limit_s"):
         assert read[name] == getattr(scenario, name), name
     (run,) = livemig.validate(target)["runs"]
     assert run["modelled"], run["reason"]
