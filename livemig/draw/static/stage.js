@@ -19,6 +19,8 @@ import { unpack } from "./wire.js";
 
 const SAY_MS = 900; // the state line is a live region: while playing it changes at most this often
 const PART_MS = 3; // while a slider is dragged, each frame has the timeline and one other part that takes no longer ..
+const ON_TIME_MS = 18; // .. if frames come in time: 60 a second, on the whole ..
+const LATE_MS = 50;
 const SCRIPT_MS = 8; // .. if the model and the timeline took less than this
 const REST_MS = 70; // after the last move of a drag the parts that were left out follow
 const LONG_MS = 12; // where the other parts take longer than this, the timeline is shown a frame before them
@@ -53,6 +55,8 @@ class View {
       () => this.drawWords(), () => this.drawSequence(), () => this.drawMap(), () => this.its.show(this.run, this.cursor.t, this.style),
     ]);
     this.said = { html: "", at: -Infinity };
+    this.late = 0;
+    this.streamedAt = 0;
     this.synced = { t: model.get("cursor_s"), at: 0 };
     this.map = this.el.map ? new MapPanel(this.el, () => model.get("_tables")) : null;
     this.scenario = new ScenarioPanel(model, this.el, this.uid, {
@@ -260,7 +264,14 @@ class View {
     this.moveCursor();
     rest.forget();
     if (streamingFrom === null) rest.all(LONG_MS);
-    else rest.next(performance.now() - streamingFrom < SCRIPT_MS ? PART_MS : -1, REST_MS);
+    else rest.next(this.hasTime(streamingFrom) ? PART_MS : -1, REST_MS);
+  }
+
+  /** Whether a frame of a drag has room for more than the timeline. @param {number} from when its move came */
+  hasTime(from) {
+    this.late = 0.8 * this.late + 0.2 * Math.min(LATE_MS, from - this.streamedAt);
+    this.streamedAt = from;
+    return this.late < ON_TIME_MS && performance.now() - from < SCRIPT_MS;
   }
 
   drawWords() {
