@@ -79,6 +79,30 @@ def test_sliders_presets_and_recordings_without_a_kernel(offline: Page) -> None:
     expect(offline.locator(".lm [data-el=compare]")).to_contain_text("recorded n11")
 
 
+def test_words_are_on_the_canvas_while_a_slider_is_dragged_and_text_when_it_rests(offline: Page) -> None:
+    slider = offline.locator(".lm input[type=range][data-name=dirty_rate_bytes_per_s]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box
+    x, y = box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2
+    offline.evaluate("window.written = 0; const write = CanvasRenderingContext2D.prototype.fillText;"
+                     "CanvasRenderingContext2D.prototype.fillText = function (...a) {"
+                     " window.written += this.canvas.dataset.el === 'shapes'; return write.apply(this, a); }")
+    words = offline.locator(".lm svg[data-el=time] text").first
+    offline.mouse.move(x, y)
+    offline.mouse.down()
+    for k in range(6):
+        offline.mouse.move(x + 3 * k, y)
+    offline.mouse.up()
+    expect(offline.locator(".lm svg[data-el=time]")).not_to_have_attribute("data-moving", "")
+    expect(words).to_be_visible()
+    written = offline.evaluate("window.written")
+    assert written > 20
+    offline.locator(".lm [data-el=scrub]").focus()
+    offline.keyboard.press("ArrowLeft")
+    assert offline.evaluate("window.written") == written
+
+
 def test_an_impossible_input_is_explained_and_the_picture_stays(offline: Page) -> None:
     first = outcome(offline)
     offline.get_by_label("Guest RAM, MiB").fill("32")

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { axisOf, bent, clipped, roundStep, spread } from "../../livemig/draw/static/axis.js";
 import { runOf, stepAt } from "../../livemig/draw/static/scene.js";
 import { sequenceSvg, stackWords } from "../../livemig/draw/static/sequence.js";
+import { inkOf } from "../../livemig/draw/static/sheet.js";
 import { timelineSheet } from "../../livemig/draw/static/timeline.js";
 import { cancelled, converging, measure, recorded } from "./traces.js";
 
@@ -160,4 +161,13 @@ test("the stack names function and file; a recording's says that it is derived",
   assert.equal((words.items.match(/<li>/g) ?? []).length, 10);
   assert.equal(words.file, "hw/intc/arm_gicv3_its_kvm.c");
   assert.match(stackWords(RUNS.recorded, 3).file, /not observed/);
+});
+
+test("a label looks settled, now or still to come; only what lies on curves keeps them away", () => {
+  const inks = (look, more = {}) => [0, 1.5, 3].map((t) => inkOf({ look, dated: [1, 2], ...more }, t));
+  assert.deepEqual(inks("pass", { weight: 650 }).map(({ ink, weight }) => [ink, weight]), [["mute", 650], ["paper", 650], ["ink", 650]]);
+  assert.deepEqual(inks("mark", { weight: 650 }).map(({ ink, weight }) => [ink, weight]), [["mute", 400], ["ink", 650], ["ink", 650]]);
+  assert.deepEqual(inkOf({ look: "halo dirty", weight: 650 }, 0), { ink: "dirty", weight: 650, halo: true });
+  assert.deepEqual(inkOf({ look: "halo" }, 0), { ink: "ink", weight: 400, halo: true });
+  assert.deepEqual(inkOf({}, 0), { ink: "ink", weight: 400, halo: false });
 });

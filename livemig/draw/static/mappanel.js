@@ -1,6 +1,7 @@
 // The map of guest RAM: one cell for a stretch of pages, drawn on a canvas (512 cells change at once). Says in words what
 // it shows, and what of it is derived.
 
+import { OPAQUE } from "./paint.js";
 import { CELLS, Replay } from "./replay.js";
 import { bytes } from "./words.js";
 
@@ -15,7 +16,7 @@ export class MapPanel {
   constructor(el, tables) {
     this.el = el;
     this.tables = tables;
-    this.context = el.map.getContext("2d");
+    this.context = el.map.getContext("2d", OPAQUE);
     /** @type {Replay | null} */
     this.replay = null;
   }
@@ -94,7 +95,8 @@ export class MapPanel {
 
   draw(/** @type {any} */ frame) {
     const { context: c, replay, cellWidth: w, cellHeight: h, left, ink, style } = this;
-    c.clearRect(0, 0, style.width, 2000);
+    c.fillStyle = ink.paper;
+    c.fillRect(0, 0, style.width, 2000);
     c.font = `${11.5 * style.q}px ${style.font}`;
     c.textAlign = "right";
     c.fillStyle = ink.mute;

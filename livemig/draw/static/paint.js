@@ -1,8 +1,8 @@
 // A sheet's shapes on a canvas.
 
-import { timeOf } from "./sheet.js";
+import { inkOf, timeOf } from "./sheet.js";
 
-/** @typedef {import("./sheet.js").Shape} Shape @typedef {import("./sheet.js").Look} Look @typedef {Record<string, string>} Inks */
+/** @typedef {import("./sheet.js").Shape} Shape @typedef {import("./sheet.js").Label} Label @typedef {import("./sheet.js").Look} Look @typedef {Record<string, string>} Inks */
 
 const NAMES = ["paper", "well", "ink", "mute", "edge", "rule", "send", "send-t", "dirty", "run", "run-t", "its", "its-t"];
 
@@ -20,6 +20,9 @@ export function readInks(element) {
   return { ...inks, paper: inks.paper || "#fff" };
 }
 
+/** Nothing shines through: the browser need not blend it with what is below. */
+export const OPAQUE = { alpha: false };
+
 /** Make a canvas as large as its picture, in the screen's own pixels. @returns {CanvasRenderingContext2D} */
 export function sized(/** @type {HTMLCanvasElement} */ canvas, /** @type {number} */ width, /** @type {number} */ height) {
   const ratio = globalThis.devicePixelRatio || 1;
@@ -28,7 +31,7 @@ export function sized(/** @type {HTMLCanvasElement} */ canvas, /** @type {number
     [canvas.width, canvas.height] = [w, h];
     canvas.style.height = `${height}px`;
   }
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", OPAQUE));
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;
 }
@@ -63,11 +66,13 @@ export function fillsOf(/** @type {CanvasRenderingContext2D} */ context, /** @ty
  * @param {{width: number, height: number, fills: ReturnType<typeof fillsOf>, t: number, x: number}} at the cursor's time and place
  */
 export function paint(context, shapes, at) {
-  context.clearRect(0, 0, at.width, at.height);
+  context.fillStyle = at.fills.paper;
+  context.fillRect(0, 0, at.width, at.height);
   context.lineJoin = "round";
   let clip = "";
   for (const shape of shapes) {
     const wanted = clipOf(shape.look, at.x);
+    if (wanted && wanted[0] >= wanted[1]) continue;
     const key = wanted ? wanted.join() : "";
     if (key !== clip) {
       if (clip) context.restore();
@@ -80,9 +85,9 @@ export function paint(context, shapes, at) {
 }
 
 /** @returns {number[] | null} left and right edge */
-function clipOf(/** @type {Look} */ { clip, past }, /** @type {number} */ x) {
-  if (!clip) return null;
-  return past ? [clip[0], Math.min(clip[1], x)] : clip;
+function clipOf(/** @type {Look} */ { clip, side }, /** @type {number} */ x) {
+  if (!clip || !side) return clip ?? null;
+  return side === "past" ? [clip[0], Math.min(clip[1], x)] : [Math.max(clip[0], x), clip[1]];
 }
 
 function clipTo(/** @type {CanvasRenderingContext2D} */ context, /** @type {number[]} */ [left, right], /** @type {number} */ height) {
@@ -124,4 +129,50 @@ function pen(/** @type {any} */ context, /** @type {string} */ colour, /** @type
   context.lineWidth = width;
   context.lineCap = cap;
   context.setLineDash(dash);
+}
+
+/**
+ * Words as the style sheet has them in the SVG. @param {CanvasRenderingContext2D} context @param {Label[]} labels
+ * @param {{fills: any, t: number, font: string, halo: number}} at halo: width in px of the ground around a word
+ */
+export function write(context, labels, { fills, t, font, halo }) {
+  const set = setter(context);
+  context.setLineDash(SOLID);
+  for (const label of labels) {
+    const { ink, weight, halo: kept } = inkOf(label, t);
+    set("font", `${weight} ${label.size}px ${font}`);
+    set("textAlign", ALIGN[label.anchor]);
+    set("fillStyle", fills[ink]);
+    if (kept) {
+      set("strokeStyle", fills.paper);
+      set("lineWidth", halo);
+    }
+    if (label.upright) upright(context, label, kept);
+    else put(context, label.words, label.x, label.y, kept);
+  }
+}
+
+/** Setting what is set already costs as much as drawing a rectangle. @param {any} context @returns {(name: string, value: any) => void} */
+function setter(context) {
+  /** @type {Record<string, any>} */
+  const shown = {};
+  return (name, value) => {
+    if (shown[name] !== value) context[name] = shown[name] = value;
+  };
+}
+
+/** @type {Record<string, CanvasTextAlign>} */
+const ALIGN = { start: "start", middle: "center", end: "end" };
+
+function put(/** @type {CanvasRenderingContext2D} */ context, /** @type {string} */ words, /** @type {number} */ x, /** @type {number} */ y, /** @type {boolean} */ halo) {
+  if (halo) context.strokeText(words, x, y);
+  context.fillText(words, x, y);
+}
+
+function upright(/** @type {CanvasRenderingContext2D} */ context, /** @type {Label} */ { words, x, y }, /** @type {boolean} */ halo) {
+  context.save();
+  context.translate(x, y);
+  context.rotate(-Math.PI / 2);
+  put(context, words, 0, 0, halo);
+  context.restore();
 }

@@ -3,8 +3,9 @@
 const AGED = 0.7; // what was measured before counts that much
 
 export class Rest {
-  /** @param {(() => void)[]} parts */
-  constructor(parts) {
+  /** @param {(() => void)[]} parts @param {() => void} last when nothing moves any more */
+  constructor(parts, last) {
+    this.last = last;
     this.parts = parts.map((draw) => ({ draw, cost: 0, due: false }));
     this.turn = 0;
   }
@@ -40,6 +41,7 @@ export class Rest {
   }
 
   drawDue() {
+    this.last();
     for (const part of this.parts) if (part.due) this.draw(part);
   }
 

@@ -53,7 +53,7 @@ class View {
     this.time = new TimePanel(this.el);
     this.rest = new Rest([
       () => this.drawWords(), () => this.drawSequence(), () => this.drawMap(), () => this.its.show(this.run, this.cursor.t, this.style),
-    ]);
+    ], () => this.time.rest());
     this.said = { html: "", at: -Infinity };
     this.late = 0;
     this.streamedAt = 0;
@@ -260,7 +260,7 @@ class View {
     const sentence = outcomeSentence(run);
     setHtml(el.outcome, sentence);
     this.showPinned();
-    this.drawTime(plain(sentence));
+    this.drawTime(plain(sentence), streamingFrom !== null);
     this.moveCursor();
     rest.forget();
     if (streamingFrom === null) rest.all(LONG_MS);
@@ -306,11 +306,11 @@ class View {
     setHtml(el.legend, legendHtml(this.q, beside ? esc(beside.name) : ""));
   }
 
-  drawTime(sentence) {
+  drawTime(sentence, moving) {
     const { run, beside } = this;
     const width = this.widthOf("time", 600);
-    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: this.shownTheme };
-    this.time.show(run, beside, style, sentence);
+    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: this.shownTheme, font: this.font };
+    this.time.show(run, beside, style, sentence, moving);
   }
 
   drawCursor() {

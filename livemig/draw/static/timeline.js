@@ -154,8 +154,8 @@ function curves({ run, pinned, rows, sheet, q }, region) {
   if (pinned) for (const piece of pendingIn(pinned, region, y)) sheet.line(piece, { clip, stroke: "mute", width: 1.25 * q, dash: [4 * q, 2.5 * q] });
   sheet.line(inPixels(clipped(stairs(run.threshold, run.end), region), y), { clip, stroke: "ink", width: 2 * q, dash: [7 * q, 3 * q] });
   const pending = pendingIn(run, region, y);
-  for (const piece of pending) sheet.line(piece, { clip, stroke: "dirty", width: 1.1 * q });
-  for (const piece of pending) sheet.line(piece, { clip, stroke: "dirty", width: 2.6 * q, past: true });
+  for (const piece of pending) sheet.line(piece, { clip, stroke: "dirty", width: 1.1 * q, side: "ahead" });
+  for (const piece of pending) sheet.line(piece, { clip, stroke: "dirty", width: 2.6 * q, side: "past" });
 }
 
 /** The pending curve of a run in pieces: nothing is drawn across a gap. @param {Run} run @param {Region} region @param {(v: number) => number} y */
@@ -216,7 +216,7 @@ function curveLabels({ run, axis, rows, sheet, size, q, style }) {
     const spot = inside.find(({ box }) => !crosses(curve, box) && !crosses(limit, box)) ?? inside[0];
     if (!spot) return;
     used.push(spot.box);
-    sheet.text(spot.x, spot.y, spot.words, size, { weight, look: `halo ${look}` });
+    sheet.text(spot.x, spot.y, spot.words, size, { weight, look: `halo ${look}`.trim() });
   };
   const around = (/** @type {number} */ y) => [y - 6 * q, y + 15 * q, y - 22 * q, y + 31 * q, y + 47 * q, y - 38 * q];
   const first = run.pending[0] ? rows.y(run.pending[0][1]) : null;
@@ -271,9 +271,9 @@ function passLabel({ rows, sheet, size, q, style }, region, p) {
   const amount = p.todo ? bytes(p.todo) : "";
   const named = style.measure(name, size, 650);
   if (amount && region.id === "a" && width > style.measure(`${name}  ${amount}`, size, 650) + 12 * q) {
-    sheet.text(a + 6 * q, y, name, size, { look: "pt", weight: 650, dated });
-    sheet.text(a + 12 * q + named, y, amount, size, { look: "pt", dated });
-  } else if (width > named + 5 * q) sheet.text(a + width / 2, y, name, size, { anchor: "middle", look: "pt", dated });
+    sheet.text(a + 6 * q, y, name, size, { look: "pass", weight: 650, dated });
+    sheet.text(a + 12 * q + named, y, amount, size, { look: "pass", dated });
+  } else if (width > named + 5 * q) sheet.text(a + width / 2, y, name, size, { anchor: "middle", look: "pass", dated });
 }
 
 /** @param {Pen} pen @param {Region} region @param {import("./scene.js").Span} s */
@@ -322,7 +322,7 @@ function marksIn({ rows, sheet, size, q, style }, marks, region, low, high) {
   named.forEach(({ m, label, x }, i) => {
     const c = centres[i];
     sheet.line([[x, rows.pass - 1], [x, rows.pass - 6 * q], [c, rows.mark + 7 * q], [c, rows.mark + 4 * q]], { stroke: "ink", width: q });
-    sheet.text(c, rows.mark, label, size, { anchor: "middle", weight: 650, look: "mk", dated: [m.t, m.t] });
+    sheet.text(c, rows.mark, label, size, { anchor: "middle", weight: 650, look: "mark", dated: [m.t, m.t] });
   });
 }
 
