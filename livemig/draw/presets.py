@@ -1,15 +1,18 @@
-"""The lecture's scenarios: what each shows, and the inputs that differ from the stage's own scenario.
+"""The lecture's scenarios: what each shows, and the inputs that differ from `Scenario()`.
 
 Tests run each one and assert what its title claims.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["LECTURE", "Preset"]
+from livemig.draw.inputs import INPUTS
+
+__all__ = ["LECTURE", "Preset", "whole"]
 
 _MIB = 1 << 20
 
@@ -32,7 +35,7 @@ LECTURE: tuple[Preset, ...] = (
            {"dirty_rate_bytes_per_s": 128.0 * _MIB, "downtime_limit_s": 0.1, "give_up_s": 20.0}),
     Preset("Working set below threshold", "However fast it writes, the guest cannot dirty more than its working set.",
            {"dirty_rate_bytes_per_s": 500.0 * _MIB, "working_set_bytes": 16 * _MIB}),
-    Preset("The seed’s 64 KiB", "A fixed threshold of 64 KiB instead of rate × downtime limit: more passes.",
+    Preset("Fixed at 64 KiB", "The threshold that the document names instead of rate × downtime limit: more passes.",
            {"switchover_rule": "fixed", "fixed_threshold_bytes": 64 << 10}),
     Preset("Too fast, converges all the same", "Recording n11's inputs: the dirty rate is above the bandwidth, and "
            "still one count finds pending below the threshold.",
@@ -41,3 +44,14 @@ LECTURE: tuple[Preset, ...] = (
     Preset("Tables saved too early", "SAVE_TABLES at T0, while the guest still maps and unmaps: the destination loses "
            "mappings.", {"save_tables_when": "t0"}),
 )
+
+
+def whole(presets: Sequence[Preset], scenario: Any) -> list[dict[str, Any]]:
+    """The presets as the browser gets them: what one claims holds whatever the stage started from.
+
+    So the fields that have a control or that any preset sets get the default of `scenario`'s class where a preset
+    leaves them open.
+    """
+    names = {item.name for item in INPUTS}.union(*(one.fields for one in presets))
+    defaults = {item.name: item.default for item in dataclasses.fields(scenario) if item.name in names}
+    return [{"name": one.name, "shows": one.shows, "fields": {**defaults, **one.fields}} for one in presets]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import traitlets
 from livemig.draw.export import page, picture
 from livemig.draw.inputs import INPUTS, controls, scenario_values
 from livemig.draw.modules import script, style
-from livemig.draw.presets import LECTURE, Preset
+from livemig.draw.presets import LECTURE, Preset, whole
 from livemig.draw.wire import pack
 from livemig.its.layout import LAYOUTS
 from livemig.trace import Trace
@@ -113,7 +112,7 @@ class Stage(anywidget.AnyWidget):
             _pinned=pack(recorded) if recorded is not None and recorded is not first else {},
             _controls=controls(scenario) if scenario is not None else [], _layouts=_layouts(), _fields=values,
             _tables=tables(dict(values)) if local and tables is not None else {},
-            _presets=[asdict(preset) for preset in presets] if simulate is not None else [],
+            _presets=whole(presets, scenario) if simulate is not None else [],
             _recordings=list(recordings) if recording is not None else [],
             **{name: values[name] for name in _NAMES if name in values})
         self._simulated = self._inputs()

@@ -93,7 +93,7 @@ def test_the_stage_in_jupyterlab(notebook_page: NotebookPage, stage_notebook: st
     expect(outcome).to_contain_text("Completed in")
     first, first_picture = outcome.inner_text(), picture(page)
     assert "SAVE_TABLES" in part(page, "state").inner_text()  # the still that is shown first
-    assert "against" in part(page, "compare").inner_text()
+    assert "minus" in part(page, "compare").inner_text()
 
     _slider_moves(page, first, first_picture)
     _error_keeps_the_picture(page)
@@ -129,9 +129,28 @@ def _error_keeps_the_picture(page: Page) -> None:
     number = page.get_by_label("Guest RAM, MiB")
     number.fill("32")
     expect(part(page, "error")).to_contain_text("working_set_bytes")
+    expect(page.get_by_label("Working set, MiB")).to_have_attribute("aria-invalid", "true")
     assert picture(page) == shown
     number.fill("256")
     expect(part(page, "error")).to_be_hidden()
+    expect(page.locator(".lm [aria-invalid]")).to_have_count(0)
+
+
+def test_a_theme_chosen_while_the_stage_is_shown(notebook_page: NotebookPage, stage_notebook: str) -> None:
+    """The timeline stands where it stood; only colours change."""
+    page = notebook_page.page
+    notebook_page.open(stage_notebook)
+    notebook_page.run_all()
+    expect(part(page, "outcome")).to_contain_text("Completed in")
+    page.wait_for_timeout(500)
+    placed = ("() => [...document.querySelectorAll('.lm svg[data-el=time] text')]"
+              ".map(t => t.textContent + t.getAttribute('x'))"
+              ".concat(document.querySelector('.lm [data-el=scrub]').style.width)")
+    before = page.evaluate(placed)
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme)
+        page.wait_for_timeout(1500)
+        assert page.evaluate(placed) == before, theme
 
 
 def _keys(page: Page) -> None:

@@ -71,7 +71,7 @@ def test_sliders_presets_and_recordings_without_a_kernel(offline: Page) -> None:
     offline.locator(".lm [data-el=recording]").select_option("n11")
     expect(offline.locator(".lm h2")).to_contain_text("Completed in 4.51 s")
     expect(offline.locator(".lm [data-el=source]")).to_have_text("recorded n11")
-    expect(offline.locator(".lm [data-el=compare]")).to_contain_text("This run against the model")
+    expect(offline.locator(".lm [data-el=compare]")).to_contain_text("This run minus the model")
     expect(offline.locator(".lm [data-el=mapNote]")).to_contain_text("Places are derived")
     slider.focus()
     offline.keyboard.press("ArrowLeft")
@@ -85,9 +85,9 @@ def test_words_are_on_the_canvas_while_a_slider_is_dragged_and_text_when_it_rest
     box = slider.bounding_box()
     assert box
     x, y = box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2
-    offline.evaluate("window.written = 0; const write = CanvasRenderingContext2D.prototype.fillText;"
+    offline.evaluate("() => { window.written = 0; const write = CanvasRenderingContext2D.prototype.fillText;"
                      "CanvasRenderingContext2D.prototype.fillText = function (...a) {"
-                     " window.written += this.canvas.dataset.el === 'shapes'; return write.apply(this, a); }")
+                     " window.written += this.canvas.dataset.el === 'shapes'; return write.apply(this, a); }; }")
     words = offline.locator(".lm svg[data-el=time] text").first
     offline.mouse.move(x, y)
     offline.mouse.down()
@@ -101,6 +101,32 @@ def test_words_are_on_the_canvas_while_a_slider_is_dragged_and_text_when_it_rest
     offline.locator(".lm [data-el=scrub]").focus()
     offline.keyboard.press("ArrowLeft")
     assert offline.evaluate("window.written") == written
+
+
+def test_what_the_first_play_shows_begins_at_t0(offline: Page) -> None:
+    state = offline.locator(".lm [data-el=state]")
+    expect(state).to_contain_text("Tn+2")
+    offline.get_by_role("button", name="Play").click()
+    expect(state).to_contain_text("T1")
+    offline.get_by_role("button", name="Pause").click()
+
+
+def test_after_the_lens_the_cursor_stays_at_its_right_edge(offline: Page) -> None:
+    offline.locator(".lm .lm-presets button").nth(6).click()
+    scrub = offline.locator(".lm [data-el=scrub]")
+    scrub.focus()
+    offline.keyboard.press("End")
+    expect(offline.locator(".lm [data-el=position]")).to_have_text(re.compile(r"event (\d+) of \1"))
+    assert float(scrub.input_value()) > 0.9
+
+
+def test_a_width_that_changes_after_the_theme_is_measured_again(offline: Page) -> None:
+    """JupyterLab exchanges a theme's style sheets one by one: the panel may get its size after it was drawn."""
+    scrub = offline.locator(".lm [data-el=scrub]")
+    before = scrub.bounding_box()
+    offline.evaluate("document.querySelector('.lm').style.paddingRight = '216px'")
+    offline.wait_for_function("w => document.querySelector('.lm [data-el=scrub]').offsetWidth < w - 100",
+                              arg=before["width"] if before else 0)
 
 
 def test_an_impossible_input_is_explained_and_the_picture_stays(offline: Page) -> None:

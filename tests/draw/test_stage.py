@@ -201,7 +201,7 @@ def test_recordings_of_real_qemu_are_drawn(root: Path, node_path: Path) -> None:
         outcome = trace.outcome
         if outcome.status == "completed":
             assert said[name].startswith("Completed in"), name
-            assert f"in {outcome.dirty_sync_count} passes" in said[name]
+            assert f"{outcome.dirty_sync_count} bitmap sync" in said[name]
         else:
             assert said[name].startswith(("Cancelled after", "Failed after", "No migration after")), said[name]
 

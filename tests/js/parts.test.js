@@ -25,8 +25,8 @@ test("numbers in words", () => {
 });
 
 test("the outcome in a sentence; what the destination lost is said first", () => {
-  assert.equal(plain(outcomeSentence(run)), "Completed in 2.01 s, VM stopped for 10 ms, 12 MiB sent in 3 passes");
-  assert.equal(plain(outcomeSentence(runOf(cancelled()))), "Cancelled after 5.00 s, VM never stopped in 1 pass");
+  assert.equal(plain(outcomeSentence(run)), "Completed in 2.01 s, VM stopped for 10 ms, 12 MiB sent, 3 bitmap syncs");
+  assert.equal(plain(outcomeSentence(runOf(cancelled()))), "Cancelled after 5.00 s, VM never stopped, 1 bitmap sync");
   const trace = converging();
   trace.meta.its = { report: { lost: [[8, 0, 8192, 0, 0]], stale: [], wrong: [[[8, 1], [8, 1]]] } };
   assert.match(plain(outcomeSentence(runOf(trace))), /^ITS mappings at the destination: 1 lost, 1 wrong\. Completed/);
@@ -36,7 +36,7 @@ test("two runs compared in exact differences, or told apart", () => {
   const other = converging();
   other.meta.outcome = { ...other.meta.outcome, total_time_s: 1.5, downtime_s: 0.0125, dirty_sync_count: 3 };
   assert.equal(plain(comparison(run, runOf(other)).replace(/<\/span>/g, " ")).trim(),
-    "This run against literal x1: total +0.510 s stopped −2.5 ms sent ±0.00 MiB passes ±0");
+    "This run minus literal x1: total +0.510 s stopped −2.5 ms sent ±0.00 MiB bitmap syncs ±0");
   assert.match(plain(comparison(run, runOf(cancelled()))), /Beside literal: Cancelled after/);
 });
 

@@ -33,6 +33,7 @@ export function axisOf(run, width, q, kind, pinned = null) {
   if (run.lens) regions.push({ id: "b", left: start, right, from: a, to: b, x: near });
   const inLens = (/** @type {number} */ t) => t >= a && t <= b;
   const x = (/** @type {number} */ t) => (inLens(t) ? near(t) : wide(t));
+  const cursor = (/** @type {number} */ t) => (t > b ? right : x(t)); // after the lens it would jump back to the left
   const timeAt = (/** @type {number} */ px) => {
     if (run.lens && px >= start) return clamp(a + ((px - start) / (right - start)) * (b - a), a, Math.min(b, run.end));
     const t = clamp(((Math.min(px, split) - left) / (split - left)) * end, 0, run.end);
@@ -43,7 +44,7 @@ export function axisOf(run, width, q, kind, pinned = null) {
     return { t, i: stepAt(run, t) };
   };
   const zoom = run.lens ? (right - start) / (b - a) / ((split - left) / end) : 1;
-  return { kind, regions, left, right, x, cursor: x, pick, inLens, zoom };
+  return { kind, regions, left, right, x, cursor, pick, inLens, zoom };
 }
 
 const clamp = (/** @type {number} */ v, /** @type {number} */ low, /** @type {number} */ high) => Math.max(low, Math.min(high, v));

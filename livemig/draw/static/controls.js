@@ -9,6 +9,7 @@ import { digits, esc } from "./words.js";
  * @property {string} [unit] @property {number} [scale] inner units (bytes, seconds) in one shown unit
  * @property {number} [low] @property {number} [high] of the slider, in shown units @property {boolean} [nullable] empty = no limit
  * @property {number} [grain] inner values are multiples of it @property {[string, string][]} [choices] value, words
+ * @property {[number | null, number | null]} [limits] smallest and largest value of the field, in inner units
  * @property {[string, string]} [only] shown only while that field has that value
  */
 
@@ -54,10 +55,23 @@ function choiceHtml(/** @type {Control} */ c, /** @type {string} */ value, /** @
 function numberHtml(/** @type {Control} */ c, /** @type {number | null} */ value, /** @type {string} */ uid) {
   const shown = shownOf(c, value);
   return (
-    `<div class="row" data-row="${c.name}"><label for="${uid}${c.name}">${esc(c.label)}</label><span class="val"><input type="number" step="any" data-name="${c.name}" ` +
+    `<div class="row" data-row="${c.name}"><label for="${uid}${c.name}">${esc(c.label)}</label><span class="val"><input type="number" step="any" ${rangeOf(c)}data-name="${c.name}" ` +
     `aria-label="${esc(c.label)}, ${esc(c.unit)}" ${c.nullable ? 'placeholder="none"' : ""} value="${shown ?? ""}"><span>${esc(c.unit)}</span></span>` +
     `<input type="range" id="${uid}${c.name}" data-name="${c.name}" min="0" max="${STOPS}" step="1" value="${positionOf(c, shown)}" aria-valuetext="${spoken(c, shown)}"></div>`
   );
+}
+
+/** The field's own limits, in shown units. */
+const rangeOf = (/** @type {Control} */ { limits: [low, high] = [null, null], scale = 1 }) =>
+  (low == null ? "" : `min="${low / scale}" `) + (high == null ? "" : `max="${high / scale}" `);
+
+/** The input that an error names in its first words is marked; "" marks none. @param {HTMLElement} root @param {string} error */
+export function markWrong(root, error) {
+  const wrong = error.split(" = ")[0];
+  for (const input of root.querySelectorAll("[data-name]")) {
+    if (/** @type {HTMLElement} */ (input).dataset.name === wrong) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  }
 }
 
 const spoken = (/** @type {Control} */ c, /** @type {number | null} */ shown) => (shown === null ? "no limit" : `${shown} ${c.unit}`);

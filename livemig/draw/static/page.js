@@ -42,8 +42,8 @@ function header(/** @type {string[]} */ panels) {
     .map(([key, name]) => `<label><input type="checkbox" value="${key}" checked> ${name}</label>`)
     .join("");
   return `<div class="lm-head"><div><h2 data-el="outcome"></h2><p class="lm-state" data-el="state" role="status" aria-live="polite"></p></div>
-    <div class="lm-tools"><details class="lm-menu"><summary>Panels</summary><fieldset data-el="panels"><legend class="sr">Show panels</legend>${boxes}</fieldset></details>
-    <button data-el="pin" aria-pressed="false">Pin this run</button><button data-el="large" aria-pressed="false">Large type</button>
+    <div class="lm-tools"><details class="lm-menu"><summary title="Which parts of the picture are shown">Panels</summary><fieldset data-el="panels"><legend class="sr">Show panels</legend>${boxes}</fieldset></details>
+    <button data-el="pin" aria-pressed="false" title="Keep this run: it stays dashed behind the next ones, with exact differences">Pin this run</button><button data-el="large" aria-pressed="false">Large type</button>
     <button data-el="keys" aria-haspopup="dialog">Keys&nbsp;<kbd>?</kbd></button></div></div>
     ${panels.includes("ctl") ? '<div class="lm-presets" data-el="presets" role="group" aria-label="Scenarios of the lecture"></div>' : ""}
     <p class="lm-error" data-el="error" role="alert" hidden></p><p class="lm-note" data-el="why" hidden></p>
@@ -53,7 +53,7 @@ function header(/** @type {string[]} */ panels) {
 const scenarioPanel = (/** @type {string} */ uid) => `<section class="lm-p a-ctl" aria-labelledby="${uid}h-ctl">
   <header><h3 id="${uid}h-ctl">Scenario</h3><span class="mute" data-el="source"></span></header><div class="lm-ctl" data-el="controls"></div>
   <p class="lm-note" data-el="coarse"></p>
-  <label class="lm-rec" data-el="recordingLabel" hidden>Recorded run <select data-el="recording"></select></label></section>`;
+  <label class="lm-rec" data-el="recordingLabel" hidden title="A recorded migration of real QEMU in the model’s place, and the model’s run beside it">Recorded run <select data-el="recording"></select></label></section>`;
 
 function timePanel(/** @type {string} */ uid) {
   const button = (/** @type {string} */ el, /** @type {string} */ label, /** @type {string} */ words) => `<button data-el="${el}" aria-label="${label}">${words}</button>`;
@@ -62,7 +62,7 @@ function timePanel(/** @type {string} */ uid) {
     ${button("previousPass", "Previous pass", `${ICONS.previousPass} pass`)}${button("previous", "Previous event", `${ICONS.previous} event`)}
     ${button("next", "Next event", `event ${ICONS.next}`)}${button("nextPass", "Next pass", `pass ${ICONS.nextPass}`)}
     <label>Speed <select data-el="speed"><option value=".25">¼ ×</option><option value="1" selected>1 ×</option><option value="4">4 ×</option></select></label>
-    <label>Axis <select data-el="axis"><option value="time">time</option><option value="step">even steps</option></select></label>
+    <label title="Seconds, with a lens on the switchover; or the same width for each event">Axis <select data-el="axis"><option value="time">time</option><option value="step">even steps</option></select></label>
     <span class="pos" data-el="position"></span></div>
     <div class="lm-scrub"><input type="range" data-el="scrub" min="0" max="1" step="0.0005" aria-label="Time cursor"></div>
     <h3 id="${uid}h-time" class="sr">Timeline, pending and threshold</h3>
@@ -99,6 +99,7 @@ const itsPanel = (/** @type {string} */ uid) => `<section class="lm-p a-its" ari
 const footer = (/** @type {string} */ uid) => `<details class="lm-alt"><summary>This picture as a table</summary>
   <div data-el="alternative" role="region" aria-label="Passes as a table" tabindex="0"></div></details>
   <dialog data-el="help" aria-labelledby="${uid}h-help"><h3 id="${uid}h-help">Keys</h3>
+  <p>They work while the stage has the focus: in JupyterLab click the picture first.</p>
   <dl>${KEYS.map(([keys, what]) => `<dt>${keys}</dt><dd>${what}</dd>`).join("")}</dl><form method="dialog"><button>Close</button></form></dialog>`;
 
 const sign = (/** @type {number} */ q, /** @type {string} */ marks) => `<svg width="${26 * q}" height="${12 * q}" viewBox="0 0 26 12" aria-hidden="true">${marks}</svg>`;

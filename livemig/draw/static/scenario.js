@@ -1,7 +1,7 @@
 // Which run is shown: the inputs' own (computed here, or by the kernel), a pushed trace, or a recording with the model
 // beside it. Owns the controls, the presets, the choice of recordings, and what goes to Python.
 
-import { controlsHtml, showValues, valueOf } from "./controls.js";
+import { controlsHtml, markWrong, showValues, valueOf } from "./controls.js";
 import { computed, covers } from "./local.js";
 import { Mailbox } from "./mailbox.js";
 import { runOf } from "./scene.js";
@@ -26,6 +26,7 @@ export class ScenarioPanel {
     this.held = null;
     this.movedAt = -Infinity;
     this.streaming = false;
+    this.wrong = "";
     this.asked = "";
     this.mailbox = new Mailbox((id, inputs) => this.ask(id, inputs), uid, () => Date.now(), () => show.say(SILENT));
     if (el.controls) el.controls.innerHTML = controlsHtml(this.controls, this.home, uid);
@@ -121,9 +122,15 @@ export class ScenarioPanel {
       const { run, error, thinned } = this.now();
       this.thinned = thinned;
       if (run) this.draw(run);
-      if (this.isLocal || error) this.show.say(error && `${error}. The picture is still the last run.`);
+      if (this.isLocal || error) this.tellError(error);
     }
     if (!Object.keys(this.wanted).length) this.showInputs();
+  }
+
+  tellError(/** @type {string} */ error) {
+    if (error !== this.wrong && this.el.controls) markWrong(this.el.controls, error);
+    this.wrong = error;
+    this.show.say(error && `${error}. The picture is still the last run.`);
   }
 
   draw(/** @type {Run} */ run) {
@@ -251,7 +258,7 @@ export class ScenarioPanel {
     const { el, model } = this;
     if (!el.recording) return;
     const names = [...new Set([...(model.get("_recordings") ?? []), ...Object.keys(model.get("_library") ?? {})])].sort();
-    const html = ["", ...names].map((name) => `<option value="${esc(name)}">${esc(name || "none: the model alone")}</option>`).join("");
+    const html = `<option value="">none: the model</option>${choicesHtml(names)}`;
     if (html !== this.choices) el.recording.innerHTML = html;
     this.choices = html;
     el.recordingLabel.hidden = names.length === 0;
@@ -267,7 +274,7 @@ export class ScenarioPanel {
     const { reply, error } = this.model.get("_status") ?? {};
     if (reply) this.mailbox.answered(reply);
     if (!this.mailbox.flying && !this.isLocal) this.wanted = {};
-    this.show.say(error ? `${error}. The picture is still the last run.` : "");
+    this.tellError(error ?? "");
     this.showInputs();
   }
 
@@ -278,6 +285,20 @@ export class ScenarioPanel {
     cancelAnimationFrame(this.frame);
     for (const off of this.offs) off();
   }
+}
+
+/** What the recordings have in common, by the letter their names begin with. */
+const KINDS = [
+  ["abcde", "sizes, rates, limits (QEMU 10.0, TCG)"], ["n", "more of them"], ["l", "a slow link"], ["v", "QEMU 7.2"],
+  ["k", "KVM with an ITS"], ["s", "one special thing each"],
+];
+
+/** @param {string[]} names @returns {string} options in groups */
+function choicesHtml(names) {
+  const option = (/** @type {string} */ name) => `<option value="${esc(name)}">${esc(name)}</option>`;
+  const known = (/** @type {string} */ name) => KINDS.find(([letters]) => /^[a-z]\d\d/.test(name) && letters.includes(name[0]))?.[1] ?? "others";
+  const groups = [...KINDS.map(([, words]) => words), "others"].map((words) => [words, names.filter((name) => known(name) === words)]);
+  return groups.filter(([, all]) => all.length).map(([words, all]) => `<optgroup label="${words}">${/** @type {string[]} */ (all).map(option).join("")}</optgroup>`).join("");
 }
 
 const SILENT = "The kernel does not answer: it is busy, or it was restarted. Run the cell again if this stays.";

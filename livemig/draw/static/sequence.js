@@ -1,4 +1,4 @@
-// The seed's sequence diagram as SVG text: four lifelines, loop and alt frames, notes, activation bars that nest like
+// The document's sequence diagram as SVG text: four lifelines, loop and alt frames, notes, activation bars that nest like
 // the call stack. Past is solid, now is inverted ink, future is dashed. Pure, given a text measurer.
 
 import { text } from "./svg.js";
@@ -261,7 +261,7 @@ function returns(pen) {
   return out + head(ends[0], at, -1, ink, q) + head(ends[1], at + 3 * q, -1, ink, q);
 }
 
-/** The seed's notes, with a cut corner. @param {Pen} pen @returns {string[]} */
+/** The document's notes, with a cut corner. @param {Pen} pen @returns {string[]} */
 function notes(pen) {
   const { run, x, y, q, state } = pen;
   const quiet = (/** @type {string} */ key) => (state(key) === "now" ? "past" : state(key));

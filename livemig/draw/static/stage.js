@@ -25,6 +25,7 @@ const SCRIPT_MS = 8; // .. if the model and the timeline took less than this
 const REST_MS = 70; // after the last move of a drag the parts that were left out follow
 const LONG_MS = 12; // where the other parts take longer than this, the timeline is shown a frame before them
 const SYNC_MS = 250; // the cursor trait follows at rest, and this often while playing
+const THEME_MS = 500; // a theme's last colours are there
 const PLOT = { s: 150, m: 196, l: 236 };
 const ROW = { s: 25, m: 25, l: 29 };
 let views = 0;
@@ -48,6 +49,7 @@ class View {
     this.measure = textMeasure(() => this.font);
     this.widthOf = (name, otherwise) => (this.widths[name] ||= this.el[name].clientWidth) || otherwise; // asked once: it lays out the page
     this.axisKind = "time";
+    this.untouched = true; // the first picture is the switchover; playing it begins at T0
     this.playback = new Playback(() => this.playState(), (cursor, isMark) => this.played(cursor, isMark));
     this.its = new ItsPanel(this.el, model.get("_layouts"));
     this.time = new TimePanel(this.el);
@@ -66,9 +68,9 @@ class View {
     this.pinned = pinnedRun(model.get("_pinned"));
     this.cursor = toMoment(this.run, model.get("cursor_s"));
     this.listen();
-    this.resizer = new ResizeObserver(() => this.width !== this.root.clientWidth && this.drawAll());
-    this.resizer.observe(this.root);
-    this.themed = new MutationObserver(() => this.theme !== this.shownTheme && this.drawAll());
+    this.resizer = new ResizeObserver(() => this.isStale() && this.drawAll());
+    for (const element of [this.root, this.el.time.parentElement]) this.resizer.observe(element);
+    this.themed = new MutationObserver(() => this.theme !== this.shownTheme && this.themeChanged());
     this.themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     this.sayError(model.get("_status")?.error ?? "");
   }
@@ -93,6 +95,20 @@ class View {
 
   get theme() {
     return this.root.closest("[data-jp-theme-light]")?.dataset.jpThemeLight ?? "";
+  }
+
+  /** Its style sheets come one after the other: what is measured between two frames nobody sees, and nobody reports. */
+  themeChanged() {
+    this.shownTheme = this.theme;
+    cancelAnimationFrame(this.themeFrame ?? 0);
+    clearTimeout(this.themeTimer);
+    this.themeFrame = requestAnimationFrame(() => this.drawAll());
+    this.themeTimer = setTimeout(() => this.drawAll(), THEME_MS);
+  }
+
+  /** Whether something was measured at another size. */
+  isStale() {
+    return this.width !== this.root.clientWidth || Object.entries(this.widths).some(([name, width]) => width !== this.el[name].clientWidth);
   }
 
   // -- events ------------------------------------------------------------------------------------------------------
@@ -175,6 +191,7 @@ class View {
     if (Math.abs(t - this.synced.t) < 1e-9) return;
     this.synced.t = t;
     if (this.playing) this.stop();
+    this.untouched = false;
     this.cursor = toMoment(this.run, t);
     this.drawCursor();
   }
@@ -190,6 +207,7 @@ class View {
   // -- time ----------------------------------------------------------------------------------------------------------
   go(cursor) {
     if (this.playing) this.stop();
+    this.untouched = false;
     this.cursor = cursor;
     this.drawCursor();
     this.settle();
@@ -215,7 +233,8 @@ class View {
   }
 
   play() {
-    if (atEnd(this.run, this.cursor)) this.cursor = toStep(this.run, 0);
+    if (this.untouched || atEnd(this.run, this.cursor)) this.cursor = toStep(this.run, 0);
+    this.untouched = false;
     this.el.play.innerHTML = `${ICONS.pause} Pause`;
     this.playback.start();
   }
@@ -355,6 +374,8 @@ class View {
     this.rest.forget();
     this.resizer.disconnect();
     this.themed.disconnect();
+    cancelAnimationFrame(this.themeFrame ?? 0);
+    clearTimeout(this.themeTimer);
     this.scenario.remove();
     this.map?.remove();
     for (const off of this.offs) off();

@@ -28,7 +28,7 @@ const SAID = {
   qmp_migrate: "<b>qmp_migrate</b> runs in the main thread.",
   migration_thread: "<b>migration_thread</b> starts; the VM runs on.",
   migration_iteration_run: "One look round the loop: <b>migration_iteration_run</b>.",
-  vm_stop: "<b>vm_stop</b>, which the seed leaves out.",
+  vm_stop: "<b>vm_stop</b>, which the document leaves out.",
   pause_all_vcpus: "<b>pause_all_vcpus</b>: the vCPUs leave the guest.",
   vm_state_notify: "<b>vm_state_notify</b> calls the handlers.",
 };

@@ -29,7 +29,7 @@ export function tableHtml(run) {
   });
   const count = run.outcome.dirty_sync_count;
   const why = run.ok && count != null
-    ? `QEMU counts ${count} passes (dirty-sync-count): T1 to T${run.loopPasses}, the sync that finds pending below the threshold, and the last sync with the VM stopped.`
+    ? `QEMU counts ${count} bitmap syncs (dirty-sync-count): T1 to T${run.loopPasses}, the sync that finds pending below the threshold, and the last sync with the VM stopped.`
     : "";
   const heads = ["Mark", "Starts at", "Lasts", "To send", "What happens"].map((h) => `<th scope="col">${h}</th>`).join("");
   return `<p>${count === run.loopPasses + 2 ? why : ""}</p><table><thead><tr>${heads}</tr></thead><tbody>${rows.join("")}</tbody></table>`;

@@ -145,7 +145,7 @@ function curveIn(points, region, y) {
 
 const inPixels = (/** @type {number[][]} */ points, /** @type {(v: number) => number} */ y) => points.map(([px, v]) => [px, y(v)]);
 
-/** Pending (thick up to the cursor), threshold, the seed's 64 KiB, the pinned run's pending. @param {Pen} pen @param {Region} region */
+/** Pending (thick up to the cursor), threshold, the document's 64 KiB, the pinned run's pending. @param {Pen} pen @param {Region} region */
 function curves({ run, pinned, rows, sheet, q }, region) {
   const { y } = rows;
   const clip = [region.left, region.right];
@@ -224,7 +224,7 @@ function curveLabels({ run, axis, rows, sheet, size, q, style }) {
   const seed = rows.y(SEED_BYTES);
   if (first !== null) place(["pending"], [first + 17 * q, first - 7 * q], "dirty", 650);
   if (last != null) place([thresholdWords(run, last), `threshold ${bytes(last)}`], around(rows.y(last)), "", 650);
-  if (last == null || Math.abs(rows.y(last) - seed) > 1) place(["the seed’s 64 KiB"], around(seed), "mute", 400);
+  if (last == null || Math.abs(rows.y(last) - seed) > 1) place(["the document’s 64 KiB"], around(seed), "mute", 400);
 }
 
 const meet = (/** @type {number[]} */ a, /** @type {number[]} */ b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
@@ -301,7 +301,7 @@ export function cursorShapes(rows, /** @type {Axis} */ axis, /** @type {number} 
   sheet.line([[x, rows.pass - 7 * q], [x, rows.axis - 9 * q]], line);
   sheet.line([[x, rows.axis + 5 * q], [x, rows.zero + 8]], line);
   sheet.line([[x - 5 * q, rows.pass - 8 * q], [x + 5 * q, rows.pass - 8 * q], [x, rows.pass - q]], { fill: "ink" }, true);
-  const twin = axis.inLens(t) ? axis.regions[0].x(t) : null;
+  const twin = axis.regions[1] && x >= axis.regions[1].left ? axis.regions[0].x(t) : null;
   if (twin !== null) sheet.line([[twin, rows.pass - 4], [twin, rows.zero + 4]], { ...line, dash: [2 * q, 2 * q] });
   return sheet.shapes;
 }

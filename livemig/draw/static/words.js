@@ -66,7 +66,7 @@ export function outcomeSentence(run) {
   if (run.stoppedS > 0 || o.downtime_s > 0) parts.push(`VM stopped for <b>${downtime(run)}</b>`);
   else if (!run.ok) parts.push("VM never stopped");
   if (o.transferred_bytes != null) parts.push(`<b>${bytes(o.transferred_bytes)}</b> sent`);
-  if (o.dirty_sync_count != null) parts[parts.length - 1] += ` in <b>${plural(o.dirty_sync_count, "pass")}</b>`;
+  if (o.dirty_sync_count != null) parts.push(`<b>${o.dirty_sync_count}</b> bitmap ${o.dirty_sync_count === 1 ? "sync" : "syncs"}`);
   return damageWords(run.damage) + parts.join(", ");
 }
 
@@ -104,10 +104,10 @@ export function comparison(run, other) {
     ["total", a.total_time_s, b.total_time_s, 1, 3, " s"],
     ["stopped", a.downtime_s, b.downtime_s, 1e3, 1, " ms"],
     ["sent", a.transferred_bytes, b.transferred_bytes, 1 / 1048576, 2, " MiB"],
-    ["passes", a.dirty_sync_count, b.dirty_sync_count, 1, 0, ""],
+    ["bitmap syncs", a.dirty_sync_count, b.dirty_sync_count, 1, 0, ""],
   ];
   const told = rows
     .filter(([, x, y]) => x != null && y != null)
     .map(([word, x, y, scale, n, unit]) => `<span>${word} <b>${signed((x - y) * scale, n, unit)}</b></span>`);
-  return `<span>This run against ${name}:</span>${told.join("")}`;
+  return `<span>This run minus ${name}:</span>${told.join("")}`;
 }
