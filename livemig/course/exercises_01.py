@@ -1,4 +1,4 @@
-"""Notebook 01: what the first pass leaves behind, what the second begins with, and a workload. Keys: runs of 64 pages."""
+"""Notebook 01: what the first pass leaves, what the second begins with, and a workload. Keys: runs of 64 pages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SMALL = {"ram_bytes": PAGES * PAGE, "other_ram_bytes": 0, "filled_offset_bytes":
          "working_set_offset_bytes": 0, "working_set_bytes": PAGES * PAGE, "dirty_rate_bytes_per_s": 20.0 * PAGE,
          "bandwidth_bytes_per_s": 400_000.0, "downtime_limit_s": 0.05, "qemu_version": "7.2", "give_up_s": 3.0}
 _RATES = (17, 19, 21, 23, 27, 29, 31, 33)  # with these no write falls on the moment at which pages are sent
-_SENDS = ("Ten pages are sent at the beginning of each 100 ms, from page 0 on; at 0.6 s four pages are left, fewer than "
-          "the threshold of five, and QEMU reads the dirty log (sync).")
+_SENDS = ("Ten pages are sent at the beginning of each 100 ms, from page 0 on; at 0.6 s four pages are left, fewer "
+          "than the threshold of five, and QEMU reads the dirty log (sync).")
 
 
 def _watched(rate: float, offset: int, pages: int) -> PageStory:

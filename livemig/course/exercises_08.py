@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from livemig.engine.policies import NovaSteps, downtime_steps
 from livemig.course.model import Case, Draw, Exercise, Function, Task, Wrong, number
+from livemig.engine.policies import NovaSteps, downtime_steps
 from livemig.scenario import MIB, Action, Scenario
 
 __all__ = ["EXERCISES"]
