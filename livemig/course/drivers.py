@@ -72,7 +72,7 @@ def _workload(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         return f"the workload cannot be run: {error}"
     first = story.passes()[0]
     written = {*first.before, *first.after, *first.no_turn}
-    return f"{len(written)} pages written, {len(first.after)} of them old at the destination"
+    return f"pages written: {len(written)}, of these old at the destination: {len(first.after)}"
 
 
 def _handler(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -140,13 +140,13 @@ _WRONGS: tuple[tuple[Callable[[int, int, int], int], str], ...] = (
                 "then on."),
     (_sequential, "It goes through the memory and never comes back to a page: one page a write. Come back to pages "
                   "that you have written."),
-    (_one_short, "The early pages and the late ones together are to be `dirty` pages."),
+    (_one_short, "The early pages and the late ones together are to be as many as dirty says."),
 )
 
 
 def _workload(draw: Draw) -> Task:
     wanted = [(dirty, draw.randrange(1, dirty - 1)) for dirty in draw.sample(range(4, 10), 3)]
-    cases = tuple(Case((SMALL, dirty, old), f"{dirty} pages written, {old} of them old at the destination")
+    cases = tuple(Case((SMALL, dirty, old), f"pages written: {dirty}, of these old at the destination: {old}")
                   for dirty, old in wanted)
     key = Function("writes", _right, cases, tuple(Wrong(*one) for one in _WRONGS), driver="workload",
                    solution=_SOLUTION)
@@ -154,12 +154,11 @@ def _workload(draw: Draw) -> Task:
     return Task(
         "You are the guest. Write writes(n, dirty, old): the page (0 to 63) that your write number n touches, n = 0, "
         f"1, 2 and so on; there is one write each 50 ms, number 0 at 50 ms. {_SENDS} (At 100 ms first you write, then "
-        "ten pages are sent.) By then `dirty` different pages "
-        "shall have been written, and `old` of them shall be old at the destination. It is tried with (dirty, old) = "
-        f"{told}.", key,
+        "ten pages are sent.) By then as many different pages as dirty says shall have been written, and as many of "
+        f"them as old says shall be old at the destination. It is tried with (dirty, old) = {told}.", key,
         ("There are twelve writes before the sync, so some pages are written several times.",
          "A page arrives new if its last write came before its turn. Page 50 has its turn at 0.5 s.",
-         "First write dirty - old pages from 50 on, once each; then go round among the first `old` pages."),
+         "First write dirty - old pages from 50 on, once each; then go round among the pages below old."),
         "The pages from 50 on are written once, before their turn at 0.5 s, and arrive new. The pages from 0 on were "
         "sent at once, so each later write makes them old.")
 

@@ -27,6 +27,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader/preprocessors/
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 _CHECK = re.compile(r'^course\.check\("(\d\d\.\d)", \.\.\.\)(?:  # (.*))?$', re.M)
 _QUESTION = re.compile(r'^course\.exercise\("(\d\d\.\d)"\)$', re.M)
+_PLACE = ("in the place of the dots", f"in the place of `{STUB[1]}`")  # what the prose says of the answers
 _SCHEMA = 3  # of nbgrader's cell metadata since 0.6
 
 
@@ -63,7 +64,9 @@ def _cleared(lines: list[str]) -> list[str]:
 def _cells(cell: Notebook, seed: int) -> list[Notebook]:
     """What becomes of one cell; all but questions and answers stay as they are."""
     if cell.cell_type != "code":
-        return [copy.deepcopy(cell)]
+        told = copy.deepcopy(cell)
+        told.source = told.source.replace(*_PLACE)
+        return [told]
     if asks := _QUESTION.search(cell.source):
         made = copy.deepcopy(cell)
         if "import course" in cell.source:  # the first of a notebook

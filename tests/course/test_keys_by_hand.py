@@ -192,7 +192,7 @@ def test_a_function_that_does_not_end_is_stopped_and_one_that_raises_is_told_whe
     ("01.4", lambda n, dirty, old: 64, "writes(0) = 64: the working set has the pages 0 to 63"),
     ("01.4", lambda n, dirty, old: 1.5, "writes(0) = 1.5"),
     ("01.4", lambda n, dirty, old: None, "writes(0) = None"),
-    ("01.4", lambda n, dirty, old: 3, "1 pages written, 1 of them old"),
+    ("01.4", lambda n, dirty, old: 3, "pages written: 1, of these old at the destination: 1"),
     ("06.5", lambda state, running, runstate: None, "nothing of yours is there"),
     ("06.5", lambda state, running, runstate: state.memory.write(0, b"x"), "raised MemoryFault"),
     ("07.4", lambda polls, limit_ms: 0, "gave 0, expected"),
