@@ -8,6 +8,7 @@ import typer
 
 from livemig import __version__
 from livemig.cli.compare import compare
+from livemig.cli.course import course
 from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.export import export
 from livemig.cli.its import its
@@ -48,5 +49,6 @@ app.command(cls=SectionedCommand, short_help="Compare simulations with recording
 app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)
 app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
+app.command(cls=SectionedCommand, short_help="The notebooks for a class: students', instructor's.")(course)
 app.add_typer(its, name="its")
 app.add_typer(stream, name="stream")

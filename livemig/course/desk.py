@@ -7,6 +7,7 @@ of it. `livemig.course` has one desk for a notebook; tests make their own.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Desk:
                 f"{given} of {HINTS} hints were given. course.hint({exercise.id!r}) gives the next one.",))
         problem = self._note(exercise.id, used, answer_shown=True)
         return Shown(f"Exercise {exercise.id} (seed {used}): the answer is {shown_key(task.key)}",
-                     (task.worked, problem))
+                     (task.worked, _solution(task), problem))
 
     def key(self, seed: int | None = None) -> ShownTable:
         """For instructors: the key of every exercise with this seed."""
@@ -163,6 +164,10 @@ def _how_to(task: Task) -> str:
         case Function():
             return (f"Write the function {key.name} and give it without calling it. It is tried in its own process, "
                     "and stopped when it does not end.")
+
+
+def _solution(task: Task) -> str:
+    return textwrap.indent(task.key.solution, "  ") if isinstance(task.key, Function) else ""
 
 
 def _text(answer: Any) -> str:

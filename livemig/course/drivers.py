@@ -60,4 +60,47 @@ def _policy(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return "completed" if stopped_s <= longest_downtime_s else "completed, but the guest was stopped too long"
 
 
-DRIVERS: Mapping[str, Callable[[Callable[..., Any], tuple[Any, ...]], Any]] = {"plain": _call, "policy": _policy}
+def _workload(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """The function says which page each write touches: what the first pass leaves behind, in words."""
+    from livemig.engine.pages import watch_pages
+    from livemig.scenario import Scenario, ScenarioError
+
+    fields, *wanted = args
+    try:
+        story = watch_pages(Scenario.from_dict(fields), lambda number: function(number, *wanted))
+    except ScenarioError as error:
+        return f"the workload cannot be run: {error}"
+    first = story.passes()[0]
+    written = {*first.before, *first.after, *first.no_turn}
+    return f"pages written: {len(written)}, of these old at the destination: {len(first.after)}"
+
+
+def _handler(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """The function is registered as a handler: the bytes that it has left at an address, in words.
+
+    What happens: "completes" (looked at on the destination), "link breaks" after the stop, "stop" without a migration.
+    """
+    from livemig.engine.simulate import run
+    from livemig.engine.state import MigrationState
+    from livemig.engine.vmstop import Handler, HandlerError, vm_stop_force_state
+    from livemig.scenario import Action, Scenario
+
+    fields, what, address, texts = args
+    plan = (Action("link_failure", at="stop-copy"),) if what == "link breaks" else ()
+    state = MigrationState(Scenario.from_dict({**fields, "plan": plan}))
+    handler = Handler("mine", 0, function)
+    try:
+        if what == "stop":
+            state.handlers.append(handler)
+            vm_stop_force_state(state, "paused")
+        else:
+            run(state, [handler])
+    except HandlerError as error:
+        raise error.__cause__ or error from None
+    side = state.memory.there if what == "completes" else state.memory.here
+    found = side.read(address, max(len(text) for text in texts))
+    return next((f"{text!r} is there" for text in texts if found.startswith(text)), "nothing of yours is there")
+
+
+DRIVERS: Mapping[str, Callable[[Callable[..., Any], tuple[Any, ...]], Any]] = {
+    "plain": _call, "policy": _policy, "workload": _workload, "handler": _handler}

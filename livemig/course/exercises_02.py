@@ -108,6 +108,12 @@ def _whole_ram(ram_bytes: float, rate: float, working_set_bytes: float, bandwidt
     return rate < bandwidth or ram_bytes <= bandwidth * limit_s
 
 
+_SOLUTION = """\
+def converges(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
+    return rate < bandwidth or working_set_bytes <= bandwidth * limit_s
+"""
+
+
 def _converges(draw: Draw) -> Task:
     at_once = (128 * MIB, 400.0 * MIB, draw.choice((32, 64, 96)) * MIB, 100.0 * MIB, 2.0)  # its RAM fits, too
     cases = [Case(at_once, _right(*at_once))]
@@ -125,14 +131,14 @@ def _converges(draw: Draw) -> Task:
                          "converges with any working set."),
         Wrong(_whole_ram, "It compares all of the memory with the threshold. After the first round only the working "
                           "set "
-                          "can be dirty.")))
+                          "can be dirty.")), solution=_SOLUTION)
     return Task(
         "Write converges(ram_bytes, rate, working_set_bytes, bandwidth, limit_s): True if the textbook's migration "
         "converges. Rates are in bytes per second.", key,
         ("There are two ways to converge, and one of them is enough.",
          "With R < B the rounds shrink. What else can make what is left small?",
          "No round after the first leaves more than the working set."),
-        "return rate < bandwidth or working_set_bytes <= bandwidth * limit_s")
+        "Rounds that shrink, or a working set that fits under the threshold: one of the two is enough.")
 
 
 EXERCISES = (

@@ -89,6 +89,12 @@ def _fixed(sent_bytes: float, window_s: float, limit_s: float) -> float:
     return FIXED_BYTES
 
 
+_SOLUTION = """\
+def threshold(sent_bytes, window_s, limit_s):
+    return sent_bytes / window_s * limit_s
+"""
+
+
 def _measured(draw: Draw) -> Task:
     inputs = [(draw.randrange(1, 40) * MIB, draw.choice((0.1, 0.104, 0.15, 0.25)), draw.choice((0.03, 0.2, 0.3, 1.5)))
               for _ in range(6)]
@@ -97,13 +103,13 @@ def _measured(draw: Draw) -> Task:
                           "window."),
         Wrong(_no_limit, "It returns the bandwidth. The threshold is what that carries within the downtime limit."),
         Wrong(_fixed, "It returns 64 KiB always: that is the document's rule. QEMU's depends on what it measured.")),
-        tolerance=1e-3)
+        tolerance=1e-3, solution=_SOLUTION)
     return Task(
         "Write threshold(sent_bytes, window_s, limit_s): QEMU has sent so many bytes in a window of so many seconds; "
         "how "
         "many bytes may be pending when it stops the guest?", key,
         ("First the bandwidth, then the threshold.", "Bandwidth is bytes by seconds.", "Then times the limit."),
-        "return sent_bytes / window_s * limit_s")
+        "The bandwidth of the window, times the downtime limit.")
 
 
 def _limit_zero(draw: Draw) -> Task:

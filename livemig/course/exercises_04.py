@@ -95,6 +95,13 @@ def _not_capped(distance: int, itt_address: int, event_id_bits: int) -> bytes:
     return _right(distance & DTE_NEXT_MAX, itt_address, event_id_bits)
 
 
+_SOLUTION = """\
+def encode_dte(distance, itt_address, event_id_bits):
+    fields = 1 << 63 | min(distance, 16383) << 49 | (itt_address >> 8) << 5 | event_id_bits - 1
+    return fields.to_bytes(8, "little")
+"""
+
+
 def _encode(draw: Draw) -> Task:
     distances = (draw.randrange(2, 500), 0, DTE_NEXT_MAX, DTE_NEXT_MAX + 1, draw.randrange(17000, 60000))
     cases = [(one, draw.randrange(0x4000_0000, 0x7000_0000, 0x100), draw.randrange(2, 16)) for one in distances]
@@ -102,7 +109,7 @@ def _encode(draw: Draw) -> Task:
         Wrong(_big_endian, _SWAPPED),
         Wrong(_not_minus_one, "size holds the number of EventID bits minus 1."),
         Wrong(_not_capped, "next has 14 bits. What is further away than 16383 is capped at 16383; your bits run "
-                           "over.")))
+                           "over.")), solution=_SOLUTION)
     return Task(
         "Write encode_dte(distance, itt_address, event_id_bits): the 8 bytes (bytes, lowest address first) of a valid "
         "DTE. "
@@ -110,7 +117,7 @@ def _encode(draw: Draw) -> Task:
         ("valid [63], next [62:49], itt_address [48:5], size [4:0]; int.to_bytes(8, 'little') makes bytes.",
          "The address field holds address bits [51:8]: (itt_address >> 8) << 5.",
          "How many bits has next, and what does KVM do with a distance of 16384?"),
-        "(1 << 63 | min(distance, 16383) << 49 | (itt_address >> 8) << 5 | event_id_bits - 1).to_bytes(8, 'little')")
+        "The four fields in one number, the distance capped at 16383, as eight bytes with the lowest first.")
 
 
 EXERCISES = (

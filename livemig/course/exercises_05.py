@@ -99,6 +99,12 @@ def _inverted(running: bool, runstate: str) -> bool:
     return running
 
 
+_SOLUTION = """\
+def saves(running, runstate):
+    return not running
+"""
+
+
 def _handler(draw: Draw) -> Task:
     given = [(False, "finish-migrate"), (True, "running"), (False, "paused"), (False, "save-vm"), (False, "io-error")]
     cases = tuple(Case(one, _right(*one)) for one in draw.sample(given, len(given)))
@@ -107,14 +113,15 @@ def _handler(draw: Draw) -> Task:
                                "tables "
                                "are saved at every stop."),
         Wrong(_always, "It saves when the guest starts, too: then virtual CPUs run, and there is nothing to save for."),
-        Wrong(_inverted, "It is the wrong way round: the tables are saved when the guest stops.")))
+        Wrong(_inverted, "It is the wrong way round: the tables are saved when the guest stops.")),
+        solution=_SOLUTION)
     return Task(
         "Write saves(running, runstate): QEMU calls vm_change_state_handler of the ITS with these two at every stop "
         "and "
         "every start (running: True at a start). Return True if it saves the tables.", key,
         ("The handler is called at a stop and at a start.", "Does the handler know about migration?",
          "In notebook 05, k10 was stopped and continued before its migration. What was in its memory afterwards?"),
-        "return not running")
+        "At every stop and at no start; the run state does not matter.")
 
 
 EXERCISES = (

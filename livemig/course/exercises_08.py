@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from livemig.course.model import Case, Draw, Exercise, Function, Task, Wrong, number
+from livemig.engine.policies import NovaSteps, downtime_steps
 from livemig.scenario import MIB, Action, Scenario
 
 __all__ = ["EXERCISES"]
@@ -70,6 +71,17 @@ def _gives_up(sample: Mapping[str, Any], memory: dict[str, Any]) -> Action | Non
     return Action("cancel") if sample["dirty-sync-count"] > 6 else None
 
 
+_SOLUTION = """\
+def policy(sample, memory):
+    passes = sample["dirty-sync-count"]
+    if passes < 4 or passes == memory.get("passes"):
+        return None
+    memory["passes"] = passes
+    memory["limit_s"] = 2 * memory.get("limit_s", sample["downtime-limit"] / 1000)
+    return livemig.Action("set_downtime_limit", value=memory["limit_s"])
+"""
+
+
 def _policy(draw: Draw) -> Task:
     cases = []
     for _ in range(3):
@@ -83,7 +95,8 @@ def _policy(draw: Draw) -> Task:
         Wrong(_at_once, "It allows a long stop at once, so QEMU stops the guest while most of its memory is still to "
                         "be "
                         "sent. Wait until the first passes are over."),
-        Wrong(_gives_up, "It cancels. That keeps the guest where it is; here it is to be moved.")), driver="policy")
+        Wrong(_gives_up, "It cancels. That keeps the guest where it is; here it is to be moved.")), driver="policy",
+        solution=_SOLUTION)
     return Task(
         "Write policy(sample, memory) as in notebook 08. These guests write twice as fast as the link carries, and the "
         "downtime limit is 100 ms. Get each of three over by raising the limit, and stop it for little longer than its "
@@ -97,7 +110,34 @@ def _policy(draw: Draw) -> Task:
         "set fits under the threshold the guest is stopped.")
 
 
+def _nova(draw: Draw) -> Task:
+    nova = NovaSteps(downtime_ms=draw.choice((400, 500, 600, 800)), delay_s=draw.choice((30, 60, 75, 90)))
+    gib, needed_ms = draw.choice((4, 8, 12, 16, 24, 32)), draw.randrange(150, 390, 10)
+    schedule = downtime_steps(nova.downtime_ms, nova.steps, nova.delay_s, gib)
+    number_of, (at_s, limit_ms) = next((i, step) for i, step in enumerate(schedule) if step[1] >= needed_ms)
+    plain = downtime_steps(nova.downtime_ms, nova.steps, nova.delay_s, 1)
+    key = number(
+        at_s, "s",
+        (plain[number_of][0], "The delay counts for each GiB of the guest's memory: a larger guest waits longer."),
+        (nova.delay_s * gib, f"That is the wait before one step; {number_of} steps are needed."),
+        (schedule[-1][0], "That is the end of the schedule. The limit is enough before."),
+        (schedule[number_of - 1][0], f"By then the limit is {schedule[number_of - 1][1]} ms, which is too little."),
+        (schedule[min(number_of + 1, nova.steps)][0], "One step too many. The first step is set at once, without a "
+                                                      "wait."),
+        tolerance=0.005)
+    return Task(
+        f"Nova migrates a guest of {gib} GiB with live_migration_downtime {nova.downtime_ms:g} ms, {nova.steps} steps "
+        f"and a delay of {nova.delay_s:g} s a GiB. The guest needs a downtime limit of {needed_ms} ms. How long after "
+        "the beginning is the limit that high?", key,
+        (f"The first limit is {nova.downtime_ms:g} / {nova.steps} ms; it holds from the beginning.",
+         f"From there {nova.steps} equal steps lead to {nova.downtime_ms:g} ms.",
+         f"Between two steps lie {nova.delay_s:g} s x {gib}."),
+        f"The limits are {', '.join(str(ms) for _, ms in schedule[:number_of + 1])} ms. Step {number_of}, {limit_ms} "
+        f"ms, comes after {number_of} x {nova.delay_s:g} s x {gib} = {at_s} s.")
+
+
 EXERCISES = (
     Exercise("08.1", "steps of the throttle", _throttle),
     Exercise("08.2", "a policy: a function", _policy),
+    Exercise("08.3", "how long Nova waits", _nova),
 )

@@ -21,6 +21,7 @@ from livemig.units import UnitError, format_quantity, parse_quantity
 
 __all__ = ["Verdict", "judge", "key_text", "shown_key"]
 
+LONGEST_ARGUMENT = 70  # characters of it that are told; a list of polls has thousands
 LETTERS = "ABCDEFGHIJKLMNOP"
 # How answers are written; no exercise has such a key.
 _EXAMPLES = {"bytes": "12.3 MiB", "bytes/s": "45.6 MiB/s", "s": "78.9 ms", "": "42"}
@@ -192,8 +193,12 @@ def _value(value: Any) -> str:
 def _called(key: Function, case: Case) -> str:
     """The call as the learner would write it; what a driver other than `plain` does is in the question."""
     if key.driver == "plain":
-        return f"{key.name}({', '.join(map(repr, case.args))})"
+        return f"{key.name}({', '.join(_short(repr(arg)) for arg in case.args)})"
     return f"{key.name} in case {key.cases.index(case) + 1}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_ARGUMENT else f"{text[:LONGEST_ARGUMENT]}...{text[-1]}"
 
 
 def key_text(key: Key) -> str:

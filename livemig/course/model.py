@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -97,7 +97,8 @@ class Case:
 class Function:
     """A function of the learner's, called with each case. `driver`: who calls it (`drivers.DRIVERS`).
 
-    `right` is a function that passes; `wrongs` hold functions that make the usual mistakes.
+    `right` is a function that passes; `wrongs` hold functions that make the usual mistakes. `solution`: Python that a
+    learner could have written, with `livemig` at most imported; an instructor's notebook has it in its cell.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Function:
     wrongs: tuple[Wrong, ...] = ()
     driver: str = "plain"
     tolerance: float = 1e-6
+    solution: str = field(kw_only=True)
 
 
 Key: TypeAlias = Number | Bytes | Order | Function

@@ -10,7 +10,7 @@ step's `t_s` is the latest moment of its writes, and which of write and send cam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from livemig.engine.memory import GuestMemory, Run
 from livemig.engine.simulate import run
 from livemig.engine.state import MigrationState
+from livemig.engine.workload import Pages, Workload
 from livemig.scenario import Scenario, ScenarioError
 from livemig.trace import Trace
 
@@ -95,11 +96,13 @@ def ranges(pages: Sequence[int]) -> str:
     return ", ".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else str(one[0]) for one in stretches) or "none"
 
 
-def watch_pages(scenario: Scenario) -> PageStory:
+def watch_pages(scenario: Scenario, writes: Callable[[int], int] | None = None) -> PageStory:
     """Run one migration and note what happened to each page.
 
-    The guest needs real bytes (`contents=True`), no other RAM blocks, and at most `MOST_PAGES` pages; no ITS. Raises
-    `ScenarioError` for any other.
+    `writes`: the page of the working set (from 0) that the guest's write number n (from 0) touches, in the place of the
+    scenario's pattern; the rate stays the scenario's. The guest needs real bytes (`contents=True`), no other RAM
+    blocks, and at most `MOST_PAGES` pages; no ITS. Raises `ScenarioError` for any other, and for a write to a page that
+    there is not.
     """
     if not scenario.contents:
         raise ScenarioError("contents = False: watching pages compares their bytes, so it needs contents = True")
@@ -109,8 +112,29 @@ def watch_pages(scenario: Scenario) -> PageStory:
     if scenario.its_devices and scenario.accelerator == "kvm":
         raise ScenarioError(f"its_devices = {scenario.its_devices}: only the guest's own writes are watched; use 0")
     state = MigrationState(scenario)
+    if writes is not None:
+        state.workload = _Written(scenario, writes)
     state.memory = memory = _WatchedMemory(state)
     return PageStory(run(state), tuple(memory.steps))
+
+
+class _Written(Workload):
+    """Writes that a function numbers; it is asked once for each."""
+
+    def __init__(self, scenario: Scenario, writes: Callable[[int], int]) -> None:
+        super().__init__(scenario)
+        self._writes = writes
+        self._known: list[int] = []
+
+    def pages(self, first: int, last: int) -> Iterator[Pages]:
+        for number in range(len(self._known), last):
+            page = self._writes(number)
+            if isinstance(page, bool) or not isinstance(page, int | np.integer) or not 0 <= page < self.pages_in_set:
+                raise ScenarioError(f"writes({number}) = {page!r}: the working set has the pages 0 to "
+                                    f"{self.pages_in_set - 1}, as whole numbers")
+            self._known.append(int(page))
+        if last > first:
+            yield np.array(self._known[first:last], dtype=np.int64)
 
 
 class _WatchedMemory(GuestMemory):

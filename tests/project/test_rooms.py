@@ -21,6 +21,7 @@ ONLY_IN = {
     "asyncio": {"lab"},
     "subprocess": {"lab", "course"},
     "cloudpickle": {"course"},
+    "nbformat": {"course"},
 }
 LINES_IN_ONE_SITTING = 300
 
