@@ -21,6 +21,10 @@ ONLY_IN = {
     "asyncio": {"lab"},
     "subprocess": {"lab", "course"},
     "cloudpickle": {"course"},
+    "nbconvert": {"publish"},
+    "nbclient": {"publish"},
+    "nbformat": {"publish"},
+    "pygments": {"publish"},
 }
 LINES_IN_ONE_SITTING = 300
 
