@@ -29,7 +29,7 @@ QEMU = (
     Term("migration thread", "The thread of QEMU that does the whole work of a migration on the source.",
          "QEMU migration/migration.c migration_thread", see=("call stack",)),
     Term("BQL", "QEMU's big lock: who holds it may change the machine, so a command waits while the stop is made.",
-         "QEMU system/cpus.c bql_lock", also=("big lock", "big QEMU lock")),
+         "QEMU system/cpus.c bql_lock_impl", also=("big lock", "big QEMU lock")),
     Term("call stack", "The functions that are waiting for each other at a moment, the caller above the called.",
          "livemig/engine/machine.py traced", also=("stack",), see=("frame",)),
     Term("frame", "One waiting function on the call stack.", "livemig/engine/machine.py traced", see=("call stack",),
