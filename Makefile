@@ -35,6 +35,9 @@ check: $(VENV)/.installed-test
 	@sh .ci/node-tests
 	$(PY) -m pytest tests $(PYTEST_ARGS)
 
+docs: $(VENV)/.installed-test terms
+	$(PY) -m livemig.publish.written
+
 terms: $(VENV)/.installed
 	$(PY) -m livemig.course.mark notebooks/*.ipynb
 

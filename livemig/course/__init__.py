@@ -2,7 +2,7 @@
 
 >>> from livemig import course
 >>> course.exercise("02.1", seed=7)                     # the question with this seed's numbers
->>> course.check("02.1", "15.2 MiB")                    # right or not, and why
+>>> course.check("02.1", "15.2 s")                      # right or not, and why
 >>> course.hint("02.1")                                 # three of them; then course.answer("02.1")
 >>> course.key(seed=7)                                  # for instructors: the same numbers, all keys
 >>> course.term("LPI")                                  # what a word means; course.glossary() lists them all

@@ -20,8 +20,8 @@ def qemu_names() -> dict[str, tuple[str, ...]]:
     >>> qemu_names()["do_vm_stop"]
     ('system/cpus.c',)
 
-    `migration_maybe_pause` is of 7.2 only. A name may have several files: `vm_change_state_handler` is a static function
-    of each device that has a handler.
+    `migration_maybe_pause` is of 7.2 only. A name may have several files: `vm_change_state_handler` is a static
+    function of each device that has a handler.
     """
     pairs = {*FUNCTIONS.items(), *_LIST_FUNCTIONS.items(),
              *((handler.name, handler.file) for handler in default_handlers("kvm"))}

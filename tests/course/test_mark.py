@@ -11,6 +11,7 @@ import pytest
 
 from livemig.course.mark import GLOSSARY_LINE, main, mark_cells, mark_notebook, unmarked
 from livemig.course.word import Term
+from livemig.course.words import TERMS
 
 CAT = Term("cat", "An animal that says \"miaow\" & sleeps.", "livemig", also=("dirty cat food",),
            never=("cat's cradle",))
@@ -93,3 +94,12 @@ def test_a_mark_changes_nothing_that_a_reader_sees(root: Path, name: str) -> Non
     assert [re.sub(r"</?abbr[^>]*>", "", render(text)) for text in after] == [render(text) for text in before]
     assert sum(text.count("<abbr ") for text in after) >= 12
     assert sum(render(text).count("<abbr ") for text in after) == sum(text.count("<abbr ") for text in after)
+
+
+def test_every_word_is_used_in_a_notebook_or_a_page(root: Path) -> None:
+    """An entry that nobody can meet is a word too many."""
+    texts = [text for name in NOTEBOOKS for text in prose(root, name)]
+    pages = [path.read_text(encoding="utf-8") for path in (*root.glob("*.md"), *root.glob("docs/**/*.md"))
+             if path.name != "glossary.md"]
+    everything = " ".join(" ".join([*texts, *pages]).split()).lower()
+    assert [one.name for one in TERMS if not any(spelling.lower() in everything for spelling in one.spellings)] == []

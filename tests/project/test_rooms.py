@@ -25,6 +25,8 @@ ONLY_IN = {
     "nbclient": {"publish"},
     "nbformat": {"publish"},
     "pygments": {"publish"},
+    "griffe": {"publish"},
+    "mistune": {"publish"},
 }
 LINES_IN_ONE_SITTING = 300
 
