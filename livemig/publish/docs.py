@@ -81,6 +81,7 @@ class _Renderer(mistune.HTMLRenderer):
         super().__init__(escape=False)
         self._source = source
         self._taken: dict[str, int] = {}
+        self._tables = 0
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         plain = html.unescape(re.sub(r"<[^>]+>", "", text))
@@ -108,7 +109,14 @@ class _Renderer(mistune.HTMLRenderer):
         return f'<div><pre tabindex="0"><code>{html.escape(code)}</code></pre></div>\n'
 
     def table(self, text: str) -> str:
-        return f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>\n{text}</table></div>\n'
+        self._tables += 1
+        region = f'class="scroll" tabindex="0" role="region" aria-label="Table {self._tables}"'
+        return f"<div {region}><table>\n{text}</table></div>\n"
+
+    def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
+        """A name in a table stays on one line; the table scrolls where the window is too narrow."""
+        tag, whole = "th" if head else "td", text.replace("<code>", '<code style="white-space: nowrap">')
+        return f"<{tag}>{whole}</{tag}>\n"
 
 
 def _address(source: Source, url: str) -> str | None:
