@@ -96,6 +96,13 @@ def test_a_mark_changes_nothing_that_a_reader_sees(root: Path, name: str) -> Non
     assert sum(render(text).count("<abbr ") for text in after) == sum(text.count("<abbr ") for text in after)
 
 
+def test_the_notebooks_marks_are_current(root: Path, capsys) -> None:
+    """Every word is marked where it is first used, with the glossary's present sentence; else: make terms."""
+    assert main(["--check", *(str(root / "notebooks" / name) for name in NOTEBOOKS)]) == 0, capsys.readouterr().out
+    for name in NOTEBOOKS:
+        assert GLOSSARY_LINE in (root / "notebooks" / name).read_text(encoding="utf-8"), f"{name} has no ## Sources"
+
+
 def test_every_word_is_used_in_a_notebook_or_a_page(root: Path) -> None:
     """An entry that nobody can meet is a word too many."""
     texts = [text for name in NOTEBOOKS for text in prose(root, name)]
