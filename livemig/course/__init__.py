@@ -7,11 +7,12 @@
 >>> course.key(seed=7)                                  # for instructors: the same numbers, all keys
 >>> course.term("LPI")                                  # what a word means; course.glossary() lists them all
 
+The glossary is data (`words`); `mark` writes its sentences into the notebooks, where the pointer shows them.
+
 Theory of operation. An exercise is data (`model`), built from a seed by one small file a notebook (`exercises_00` and
 so on); its key comes from the engine, the its room or the closed form, and the usual wrong answers stand beside it with
 their reasons. `judge` reads an answer and compares. A learner's function runs in a process of its own (`runner`,
-`child`) and is stopped when it does not end. `progress_file` keeps a local file. Nothing is sent anywhere. The glossary
-is data, too (`words`); `mark` writes its sentences into the notebooks, where the pointer shows them.
+`child`) and is stopped when it does not end. `progress_file` keeps a local file. Nothing is sent anywhere.
 """
 
 from livemig.course.catalogue import EXERCISES
