@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from livemig.engine import incoming, main_thread, migration, ram, savevm, status, throttle, vmstop
 from livemig.engine.machine import FUNCTIONS
-from livemig.engine.vmstop import default_handlers
 
 __all__ = ["qemu_names"]
 
+_MODULES = (incoming, main_thread, migration, ram, savevm, status, throttle, vmstop)  # those with traced functions
 _LIST_FUNCTIONS = {
     "qemu_add_vm_change_state_handler": "system/runstate.c",
     "qdev_add_vm_change_state_handler": "hw/core/vm-change-state-handler.c",
@@ -23,6 +24,8 @@ def qemu_names() -> dict[str, tuple[str, ...]]:
     `migration_maybe_pause` is of 7.2 only. A name may have several files: `vm_change_state_handler` is a static
     function of each device that has a handler.
     """
-    pairs = {*FUNCTIONS.items(), *_LIST_FUNCTIONS.items(),
-             *((handler.name, handler.file) for handler in default_handlers("kvm"))}
+    # Not FUNCTIONS as it is: a run adds the handlers that its user registered.
+    traced = {value.__name__ for module in _MODULES for value in vars(module).values() if hasattr(value, "__wrapped__")}
+    pairs = {*((name, FUNCTIONS[name]) for name in traced), *_LIST_FUNCTIONS.items(),
+             *((handler.name, handler.file) for handler in vmstop.default_handlers("kvm"))}
     return {name: tuple(sorted(file for other, file in pairs if other == name)) for name, _ in sorted(pairs)}

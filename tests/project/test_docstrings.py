@@ -15,8 +15,8 @@ from livemig.publish.reference import MODULES
 # Where an example would say nothing: errors, a folder, a version, pictures, and what needs a QEMU, a log or answers.
 WITHOUT = {
     "CourseError", "Desk", "EXERCISES", "ProgressError", "ScenarioError", "Stage", "__version__", "answer",
-    "data_dir", "export_progress", "figures", "keep_progress_in", "policies", "progress", "record", "replay",
-    "stage",
+    "data_dir", "export_progress", "figures", "import_progress", "keep_progress_in", "policies", "progress",
+    "record", "replay", "stage",
 }
 
 

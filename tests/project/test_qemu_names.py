@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import livemig
 import livemig.engine
 from livemig.course.words import TERMS
 from livemig.engine import qemu_names
@@ -132,6 +133,13 @@ def test_a_wrong_file_is_found(known) -> None:
     assert misplaced("`system/cpus.c` (`do_vm_stop`,\n  `vm_stop`)", known) == []
     text = "`migration/ram.c` (`ram_save_iterate`, `do_vm_stop`)"
     assert misplaced(text, known) == ["do_vm_stop is not in migration/ram.c"]
+
+
+def test_a_users_handler_is_no_name_of_qemu() -> None:
+    before = qemu_names()
+    livemig.simulate(handlers=[livemig.Handler("mine", callback=lambda s, running, state: None, file="mine.c")])
+    assert qemu_names() == before
+    assert "mine" not in before
 
 
 def test_the_engines_names_are_those_of_the_recorded_qemu(recorded) -> None:
