@@ -21,7 +21,7 @@ import mistune
 from livemig.course.words import anchor
 from livemig.publish.page import page
 
-__all__ = ["Source", "build_docs", "docs_dir", "sources", "to_html"]
+__all__ = ["Source", "build_docs", "docs_dir", "on_the_site", "sources", "to_html"]
 
 # (file or folder below docs/, words in the bar) in the bar's order. A folder's index.md lists its pages.
 BAR = (("howto/index.md", "How to"), ("reference/livemig.md", "Reference"), ("glossary.md", "Glossary"),
@@ -123,14 +123,18 @@ def _address(source: Source, url: str) -> str | None:
     """Where a link of a Markdown file leads, from the page of that file; None where the site has nothing."""
     name, _, fragment = url.partition("#")
     target = posixpath.normpath(posixpath.join(FOLDER, posixpath.dirname(source.name), name))
-    place = _on_the_site(target)
+    place = on_the_site(target)
     if place is None:
         return None
     return posixpath.relpath(place, posixpath.dirname(source.address)) + (f"#{fragment}" if fragment else "")
 
 
-def _on_the_site(file: str) -> str | None:
-    """The address of a file of the repository, from the site's top: pages of docs/, and notebooks at the top."""
+def on_the_site(file: str) -> str | None:
+    """The address of a page for a file of the repository, from the site's top; None where the site has none.
+
+    >>> on_the_site("docs/glossary.md"), on_the_site("notebooks/00_start_here.ipynb"), on_the_site("livemig/trace.py")
+    ('docs/glossary.html', '00_start_here.html', None)
+    """
     if file.startswith(f"{FOLDER}/") and file.endswith(".md"):
         return f"{file.removesuffix('.md')}.html"
     found = re.fullmatch(r"notebooks/([^/]+)\.ipynb", file)

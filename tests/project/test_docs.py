@@ -11,7 +11,7 @@ import livemig
 from livemig import course
 from livemig.engine.runstate import MIGRATION_TRANSITIONS, RUNSTATE_TRANSITIONS
 from livemig.publish.architecture import architecture_page, read_rooms
-from livemig.publish.docs import build_docs
+from livemig.publish.docs import build_docs, on_the_site
 from livemig.publish.written import written_files
 from tests.project.rooms import parse_arrows
 
@@ -119,6 +119,13 @@ def test_every_link_of_a_page_leads_to_a_page_and_a_place_in_it(root: Path, site
             assert target.is_file(), (file.name, url)
             assert not fragment or f'id="{fragment}"' in target.read_text(encoding="utf-8"), (file.name, url)
     assert count > 300
+
+
+def test_where_a_file_of_the_repository_is_on_the_site() -> None:
+    assert on_the_site("docs/howto/index.md") == "docs/howto/index.html"
+    assert on_the_site("notebooks/00_start_here.ipynb") == "00_start_here.html"
+    others = ("livemig/trace.py", "README.md", "docs/rooms.svg", "notebooks/x/y.ipynb")
+    assert [on_the_site(file) for file in others] == [None] * 4
 
 
 def test_a_page_loads_nothing(site) -> None:
