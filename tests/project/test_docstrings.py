@@ -30,8 +30,8 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "value"), list(public()), ids=[name for name, _ in public()])
-def test_the_examples_of_a_docstring_give_what_they_show(name: str, value: Any, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("LIVEMIG_PROGRESS", str(tmp_path / "progress.json"))
+@pytest.mark.usefixtures("fresh_desk")
+def test_the_examples_of_a_docstring_give_what_they_show(name: str, value: Any) -> None:
     finder = doctest.DocTestFinder(recurse=inspect.isclass(value))
     module = inspect.getmodule(value)
     tests = [one for one in finder.find(value, name, module=module, globs={}) if one.examples]

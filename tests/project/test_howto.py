@@ -56,11 +56,10 @@ def unknown(arguments: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, fresh_desk: None) -> Path:
     """An empty folder with the repository's data in it, as the current one."""
     (tmp_path / "data").symlink_to(root / "data")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LIVEMIG_PROGRESS", str(tmp_path / "home.json"))
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
