@@ -1,5 +1,6 @@
 # make lab   JupyterLab on notebook 00, from the pinned packages        make test   every check and every test
 # make lock  the lock files anew from pyproject.toml                    make clean  remove .venv and caches
+# make docs  docs/ anew where it is generated, and the glossary's marks in the notebooks (make terms: only these)
 # Another Python: make lab PYTHON=python3.12. A part of the tests: make test PYTEST_ARGS="-k wheel".
 
 PYTHON ?= python3
@@ -15,11 +16,11 @@ LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
-.PHONY: help lab test check debian-packages lock clean
+.PHONY: help lab test check docs terms debian-packages lock clean
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
@@ -33,6 +34,12 @@ check: $(VENV)/.installed-test
 	$(PY) -m mypy --strict livemig
 	@sh .ci/node-tests
 	$(PY) -m pytest tests $(PYTEST_ARGS)
+
+docs: $(VENV)/.installed-test terms
+	$(PY) -m livemig.publish.written
+
+terms: $(VENV)/.installed
+	$(PY) -m livemig.course.mark notebooks/*.ipynb
 
 debian-packages:
 	@PYTHON=$(PYTHON) sh .ci/debian-packages

@@ -91,6 +91,10 @@ def stage(scenario: Scenario | Trace | None = None, recorded: Trace | str | Path
 def recording(name_or_path: str | Path) -> Trace:
     """The Trace of a recording of real QEMU: one of `recordings()` ("b02", "k01-converge", also "k01"), or a file.
 
+    >>> import livemig
+    >>> livemig.recording("b05").outcome.total_time_s
+    5.211
+
     Raises `livemig.lab.recording.RecordingError`: an unknown name (with the names that are near it), or a file that
     cannot be read.
     """
@@ -101,7 +105,12 @@ def recording(name_or_path: str | Path) -> Trace:
 
 
 def recordings() -> list[str]:
-    """Names of the recordings that livemig ships, sorted; `recording` takes them."""
+    """Names of the recordings that livemig ships, sorted; `recording` takes them.
+
+    >>> import livemig
+    >>> livemig.recordings()[:3]
+    ['a01', 'a03', 'a04']
+    """
     from livemig.lab.recording import recording_files, recording_name
 
     return [recording_name(file) for file in recording_files(_recordings_dir())]
@@ -167,6 +176,11 @@ def replay(path: str | Path, migration: int = 0, gap_s: float | None = None) -> 
 def validate(folder: str | Path | None = None, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Simulate each recording of a folder from its inputs and compare: {"runs": [...], "summary": {...}}.
 
+    >>> import livemig
+    >>> report = livemig.validate(livemig.data_dir() / "recordings" / "b05.json")
+    >>> report["summary"]["status_right"]
+    [1, 1]
+
     `folder`: a folder or one recording, default the recordings that livemig ships. `progress` is called with each
     recording's name. Errors are relative, times in seconds; see `livemig.lab.validate`. Raises `RecordingError` when
     the folder cannot be read.
@@ -179,6 +193,11 @@ def validate(folder: str | Path | None = None, progress: Callable[[str], None] |
 def its_bench(case: str | Path | Mapping[str, Any] = "roundtrip-small", kernel: str = "6.12",
               **shown: Any) -> ByteGrid:
     """Commands in, bytes out: a recorded ITS case in the byte grid, its commands to edit, the recorded bytes beside.
+
+    >>> import livemig
+    >>> grid = livemig.its_bench("roundtrip-small")
+    >>> len(grid.commands)
+    7
 
     `case`: a name in data/its, data/its-qemu-tcg or data/its-linux-guest, a case file, or a parsed case. `kernel`: the
     profile that runs the commands. `shown`: other arguments of `ByteGrid` (title, note, select). Raises `ItsError` for

@@ -56,7 +56,12 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True)
 class Costs:
-    """Times and speeds of the host, set once from QEMU 10.0.13 on the recording machine, never per recording."""
+    """Times and speeds of the host, set once from QEMU 10.0.13 on the recording machine, never per recording.
+
+    >>> from livemig import Costs, Scenario
+    >>> Scenario(costs=Costs(sync_s=0.002)).costs.sync_s
+    0.002
+    """
 
     memory_bytes_per_s: float = 2.6e9  # a RAM page into a local socket with no limit (recorded 1.6 to 2.9 GB/s)
     zero_page_s: float = 0.25e-6  # finding out that a page is zero and sending its 9 bytes
@@ -72,7 +77,12 @@ class Costs:
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of a `phases` workload; the last one goes on to the end."""
+    """One stretch of a `phases` workload; the last one goes on to the end.
+
+    >>> from livemig import Phase, Scenario
+    >>> Scenario(pattern="phases", phases=(Phase(2.0, "sequential", 80e6), Phase(1.0, "idle", 0.0))).phases[1].pattern
+    'idle'
+    """
 
     duration_s: float
     pattern: str
@@ -82,6 +92,10 @@ class Phase:
 @dataclass(frozen=True)
 class Action:
     """A user command or a fault of the run's plan: what, and at a time or at a moment of the switchover.
+
+    >>> import livemig
+    >>> livemig.simulate(livemig.Scenario(plan=(livemig.Action("cancel", at_s=1.0),))).outcome.status
+    'cancelled'
 
     `do` is one of ACTIONS. Faults: after `link_failure` the next write fails; a `silent_peer` keeps the connection and
     reads nothing, so that writes block; `destination_dies` ends that process (its socket closes). `at` is "time" (then
@@ -118,7 +132,12 @@ _QEMU = "QEMU 10.0.13 migration/options.c"
 
 @dataclass(frozen=True)
 class Scenario:
-    """Every input of one migration. Frozen and hashable; wrong values raise `ScenarioError` when it is made."""
+    """Every input of one migration. Frozen and hashable; wrong values raise `ScenarioError` when it is made.
+
+    >>> from livemig import Scenario
+    >>> Scenario(ram_bytes=1 << 30, dirty_rate_bytes_per_s=40e6).working_set_bytes
+    67108864
+    """
 
     # the guest's memory
     ram_bytes: int = _number(256 * MIB, "bytes", "Guest RAM", 4096, 16 * TIB, _LAB, slider=(64 * MIB, 64 * GIB))

@@ -149,7 +149,17 @@ class Outcome:
 
 
 class Trace:
-    """An immutable run: `meta` (source, qemu_version, scenario, functions, outcome) and `events` in time order."""
+    """An immutable run: `meta` (source, qemu_version, scenario, functions, outcome) and `events` in time order.
+
+    >>> import livemig
+    >>> trace = livemig.simulate()
+    >>> [mark.label for mark in trace.marks()][-4:]
+    ['Tn+1', 'Tn+2', 'Tn+3', 'Tn+4']
+    >>> trace.stack_at(trace.mark("Tn+2"))[-3:]
+    ('vm_stop', 'do_vm_stop', 'pause_all_vcpus')
+    >>> sum(one.sent_bytes for one in trace.passes() if one.final) <= trace.outcome.downtime_bytes
+    True
+    """
 
     def __init__(self, meta: Mapping[str, Any], events: Sequence[Event]) -> None:
         self.meta = dict(meta)

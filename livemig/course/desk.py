@@ -39,13 +39,23 @@ class Desk:
         return self._path or progress_file.default_path()
 
     def use_seed(self, seed: int) -> Shown:
-        """The seed of all exercises that are shown without one from now on: each student another number."""
+        """The seed of all exercises that are shown without one from now on: each student another number.
+
+        >>> from livemig import course
+        >>> course.use_seed(7)
+        Seed 7 from now on.
+        """
         next(iter(self._exercises.values())).task(seed)
         self._seed, self._seeds = seed, {}
         return Shown(f"Seed {seed} from now on.")
 
     def exercise(self, exercise_id: str, seed: int | None = None) -> Shown:
-        """The question, with this seed's numbers. Raises `CourseError` for an unknown exercise or seed."""
+        """The question, with this seed's numbers. Raises `CourseError` for an unknown exercise or seed.
+
+        >>> from livemig import course
+        >>> course.exercise("02.1", seed=7)
+        Exercise 02.1: ...
+        """
         exercise, used, task = self._find(exercise_id, seed)
         self._seeds[exercise.id] = used
         lines = (task.question, _list_of(task), _how_to(task),
@@ -53,7 +63,12 @@ class Desk:
         return Shown(f"Exercise {exercise.id}: {exercise.title} (seed {used})", lines)
 
     def check(self, exercise_id: str, answer: Any = ..., seed: int | None = None) -> Shown:
-        """Right or wrong, and why. Raises only `CourseError`, for an unknown exercise or seed."""
+        """Right or wrong, and why. Raises only `CourseError`, for an unknown exercise or seed.
+
+        >>> from livemig import course
+        >>> course.check("02.1", "6.8 s", seed=7).right
+        True
+        """
         exercise, used, task = self._find(exercise_id, seed)
         verdict = judge(task, answer)
         name = f"Exercise {exercise.id} (seed {used})"
@@ -65,7 +80,12 @@ class Desk:
         return Shown(f"{name}: {word}", (verdict.reason, after, problem), verdict.right)
 
     def hint(self, exercise_id: str, seed: int | None = None) -> Shown:
-        """The next of three hints; after them the worked answer is offered."""
+        """The next of three hints; after them the worked answer is offered.
+
+        >>> from livemig import course
+        >>> course.hint("02.2", seed=7).heading
+        'Exercise 02.2: hint ... of 3'
+        """
         exercise, used, task = self._find(exercise_id, seed)
         given = self._hints.get((exercise.id, used), 0)
         if given >= HINTS:
@@ -87,7 +107,12 @@ class Desk:
                      (task.worked, _solution(task), problem))
 
     def key(self, seed: int | None = None) -> ShownTable:
-        """For instructors: the key of every exercise with this seed."""
+        """For instructors: the key of every exercise with this seed.
+
+        >>> from livemig import course
+        >>> dict(row[::2] for row in course.key(7).rows)["02.1"]
+        '6.8 s'
+        """
         rows = tuple((one.id, one.title, shown_key(one.task(self._seed if seed is None else seed).key))
                      for one in self._exercises.values())
         return ShownTable(f"Key, seed {self._seed if seed is None else seed}", ("Exercise", "About", "Key"), rows)

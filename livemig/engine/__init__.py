@@ -8,6 +8,7 @@ The `@traced` decorator records every call, so that the Trace shows QEMU's stack
 """
 
 from livemig.engine.machine import FUNCTIONS
+from livemig.engine.names import qemu_names
 from livemig.engine.simulate import run, simulate
 from livemig.engine.state import MigrationState
 from livemig.engine.vmstop import (
@@ -24,6 +25,7 @@ __all__ = [
     "MigrationState",
     "qdev_add_vm_change_state_handler",
     "qemu_add_vm_change_state_handler",
+    "qemu_names",
     "run",
     "simulate",
 ]

@@ -143,6 +143,12 @@ def compare(scenario: Scenario | None = None, policies: Mapping[str, Policy] | S
             progress: Progress | None = None) -> Comparison:
     """Run a guest with several policies (default: all that livemig knows) and return what each made of it.
 
+    >>> import livemig
+    >>> fast = livemig.Scenario(ram_bytes=128 << 20, working_set_bytes=64 << 20, dirty_rate_bytes_per_s=90e6,
+    ...                         give_up_s=20.0)
+    >>> [(row.policy, row.status) for row in livemig.compare(fast, ["qemu", "xen"]).rows]
+    [('qemu', 'cancelled'), ('xen', 'completed')]
+
     `policies`: names of `POLICIES`, policies (`engine.monitor` says what that is), or both by name. `samples` above 1:
     so many guests at least, over where the writer stands, `patterns` and `working_sets` (bytes).
     `progress(policy, done, of)` is called before each run. An interrupt (Ctrl-C) returns what was run until then.

@@ -260,7 +260,7 @@ def migration_switchover_prepare(s: MigrationState) -> None:
     migrate_set_state(s, "device")
 
 
-@traced("migration/ram.c")
+@traced("migration/migration.c")
 def precopy_notify_complete(s: MigrationState) -> None:
     """Tell the listeners that pre-copy is over."""
 

@@ -77,6 +77,11 @@ def predict(scenario: Scenario | None = None, *, patterns: Sequence[str] = PATTE
             suggest: bool = True, progress: Progress | None = None) -> Prediction:
     """Run a scenario over what nobody knows of it, and look for what would make it converge if it does not.
 
+    >>> import livemig
+    >>> answer = livemig.predict(livemig.Scenario(ram_bytes=128 << 20), samples=3)
+    >>> answer.converges, answer.converged
+    (True, 3)
+
     `patterns`, `working_sets` (bytes; default: the scenario's) and `samples` say what is tried; with `positions` 1 the
     scenario's own `writer_start_writes` is the only one. `suggest` False: no search. `progress(what, done, of)` is
     called before each run, `of` 0 where nobody knows. Raises `ScenarioError` when a combination is impossible.

@@ -26,6 +26,10 @@ _MIB = 1 << 20
 def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (), policy: Policy | None = None) -> Trace:
     """Run one migration and return its Trace.
 
+    >>> import livemig
+    >>> livemig.simulate(livemig.Scenario(downtime_limit_s=0.03)).outcome.dirty_sync_count
+    7
+
     `policy` watches it and may change it or cancel it (`engine.monitor`); one that fails ends the run as cancelled.
     `handlers` are registered behind the machine's own, by their priority. Raises `HandlerError` when one of them raises
     (its `trace` holds what happened until then). A run that does not converge ends at its give-up time as cancelled.

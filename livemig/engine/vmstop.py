@@ -34,6 +34,12 @@ Callback = Callable[[MigrationState, bool, str], None]
 class Handler:
     """A VM change-state handler: called with (state, running, runstate) at every stop and start.
 
+    >>> import livemig
+    >>> calls = []
+    >>> mine = livemig.Handler("mine", priority=3, callback=lambda s, running, state: calls.append((running, state)))
+    >>> livemig.simulate(handlers=[mine]).outcome.status, calls
+    ('completed', [(False, 'finish-migrate'), (True, 'running')])
+
     `priority`: 0 by plain registration, the depth in the device tree for qdev devices. `prepare` runs in a round of its
     own before the callbacks (QEMU 10.0; 7.2 has no prepare callbacks).
     """

@@ -106,6 +106,11 @@ def sweep(grid: Any, *, base: Scenario | None = None, model: str = "closed_form"
           out: str | Path | None = None) -> Sweep:
     """Answer for every scenario of a grid whether it converges, in what time, with what stop and bytes.
 
+    >>> import livemig
+    >>> rates = {"dirty_rate_bytes_per_s": [20e6, 40e6, 90e6], "bandwidth_bytes_per_s": [50e6, 80e6]}
+    >>> livemig.sweep(rates, progress=False)["converges"].tolist()
+    [[True, True], [True, True], [False, False]]
+
     `grid`: a mapping of `Scenario`'s fields to values (every combination; the last field changes fastest), or a
     structured array or DataFrame with such columns (a scenario a row). `base` gives all other fields. `model`:
     "closed_form" (the textbook, about 10^7 scenarios a second), "rounds" (with the pattern's curve, auto-converge and

@@ -22,6 +22,9 @@ def test_run_all_cells_and_move_the_dirty_rate(notebook_page: NotebookPage):
     assert report.stderr == ()
     assert report.console_errors == ()
     assert report.foreign_requests == ()
+    words = page.locator(".jp-MarkdownOutput abbr")  # JupyterLab's sanitizer leaves the glossary's marks as they are
+    assert all(words.nth(i).get_attribute("title") for i in range(words.count()))
+    assert words.count() > 20
 
     page.locator(".lm").scroll_into_view_if_needed()
     sequence, timeline = (page.locator(f".lm [data-el={name}]") for name in ("sequence", "time"))

@@ -21,7 +21,12 @@ ONLY_IN = {
     "asyncio": {"lab"},
     "subprocess": {"lab", "course"},
     "cloudpickle": {"course"},
-    "nbformat": {"course"},
+    "nbconvert": {"publish"},
+    "nbclient": {"publish"},
+    "nbformat": {"course", "publish"},
+    "pygments": {"publish"},
+    "griffe": {"publish"},
+    "mistune": {"publish"},
 }
 LINES_IN_ONE_SITTING = 300
 
