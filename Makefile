@@ -24,7 +24,7 @@ help:
 
 lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
-	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
 		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
 
 test: debian-packages check
