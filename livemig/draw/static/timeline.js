@@ -287,11 +287,20 @@ function vmLabel({ run, rows, sheet, size, q, style }, region, s) {
     if (width > style.measure(words, size) + 10 * q) sheet.text(a + 6 * q, y, words, size, { look: "paper" });
     return;
   }
-  const words = `stopped ${run.stopS === s.a ? downtime(run) : duration(s.b - s.a)}`;
+  const words = stoppedWords(run, s).find((one) => width >= style.measure(one, size, 650) + 10 * q);
+  if (!words) return;
   const w = style.measure(words, size, 650);
-  if (width < w + 10 * q) return;
   sheet.rect(a + (width - w) / 2 - 4 * q, rows.vm + 1, w + 8 * q, rows.vmHeight - 2, { fill: "paper" });
   sheet.text(a + width / 2, y, words, size, { anchor: "middle", weight: 650 });
+}
+
+/** QEMU's downtime ends when the source is done; the guest stands until it runs at the destination. @returns {string[]} the longest first */
+function stoppedWords(/** @type {Run} */ run, /** @type {import("./scene.js").Span} */ s) {
+  const length = duration(s.b - s.a);
+  if (run.stopS !== s.a) return [`stopped ${length}`];
+  const counted = run.outcome.downtime_s;
+  if (counted == null || counted > 0.9 * (s.b - s.a)) return [`stopped ${downtime(run)}`];
+  return [`stopped ${length} (QEMU counts ${downtime(run)})`, `stopped ${length}`];
 }
 
 /** The cursor's shapes: the line through all rows, its head, and in the lens its twin on the left. @param {ReturnType<typeof rowsOf>} rows */
