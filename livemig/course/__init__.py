@@ -18,7 +18,7 @@ from livemig.course.model import CourseError
 from livemig.course.progress_file import ProgressError
 
 __all__ = ["exercise", "check", "hint", "answer", "key", "use_seed", "progress", "keep_progress_in",
-           "export_progress", "Desk", "EXERCISES", "CourseError", "ProgressError"]
+           "export_progress", "import_progress", "Desk", "EXERCISES", "CourseError", "ProgressError"]
 
 _desk = Desk(EXERCISES)
 
@@ -31,3 +31,4 @@ use_seed = _desk.use_seed
 progress = _desk.progress
 keep_progress_in = _desk.keep_progress_in
 export_progress = _desk.export_progress
+import_progress = _desk.import_progress
