@@ -11,8 +11,6 @@ PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
-# JupyterLab's question about news and its look for updates would be the first thing a student sees.
-LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
@@ -56,9 +54,7 @@ $(PY):
 $(VENV)/.installed: requirements.lock pyproject.toml | $(PY)
 	$(PIP) install --require-hashes -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
-	@mkdir -p $(LAB_SETTINGS)
-	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
-		> $(LAB_SETTINGS)/overrides.json
+	@sh .ci/lab-settings $(VENV)
 	@touch $@
 
 $(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed

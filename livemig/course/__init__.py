@@ -23,7 +23,7 @@ from livemig.course.progress_file import ProgressError
 from livemig.course.words import glossary, term
 
 __all__ = ["exercise", "check", "hint", "answer", "key", "use_seed", "progress", "keep_progress_in",
-           "export_progress", "glossary", "term", "Desk", "EXERCISES", "CourseError", "ProgressError"]
+           "export_progress", "import_progress", "glossary", "term", "Desk", "EXERCISES", "CourseError", "ProgressError"]
 
 _desk = Desk(EXERCISES)
 
@@ -36,3 +36,4 @@ use_seed = _desk.use_seed
 progress = _desk.progress
 keep_progress_in = _desk.keep_progress_in
 export_progress = _desk.export_progress
+import_progress = _desk.import_progress

@@ -135,7 +135,7 @@ class Desk:
         return Shown(f"Progress is kept in {self._path}.")
 
     def export_progress(self, path: str | Path) -> Shown:
-        """Write a copy, to hand in or to go on with elsewhere (`keep_progress_in`); no file is written over.
+        """Write a copy, to hand in or to go on with elsewhere (`import_progress`); no file is written over.
 
         Raises `ProgressError`.
         """
@@ -145,6 +145,14 @@ class Desk:
         with progress_file.locked(target):
             progress_file.write(target, kept)
         return Shown(f"{len(kept)} exercises written into {target}.")
+
+    def import_progress(self, path: str | Path) -> Shown:
+        """Add what an exported file has to what is kept here; what was solved in either is solved. Twice is as once.
+
+        Raises `ProgressError`.
+        """
+        count = progress_file.merge(self.path, Path(path))
+        return Shown(f"{count} exercises read from {path}.", ("course.progress() shows all that is kept.",))
 
     def _find(self, exercise_id: str, seed: int | None) -> tuple[Exercise, int, Task]:
         exercise = self._exercises.get(str(exercise_id))

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FORM", "ProgressError", "default_path", "locked", "note", "read", "write"]
+__all__ = ["FORM", "ProgressError", "default_path", "locked", "merge", "note", "read", "write"]
 
 FORM = "livemig course progress 1"
 LOCK_WAIT_S = 3.0
@@ -136,3 +136,29 @@ def note(path: Path, exercise: str, seed: int, **what: Any) -> None:
             "last_answer": new.last_answer or old.get("last_answer", ""),
             "last_time": datetime.now(UTC).isoformat(timespec="seconds")}
         write(path, exercises)
+
+
+def merge(path: Path, other: Path) -> int:
+    """Take what another progress file (an export) has into this one; the number of exercises that it had.
+
+    Where both have an exercise with a seed, what was reached in either stays reached and the larger count stays, so
+    that a second import changes nothing. Raises `ProgressError`, also where there is no file `other`.
+    """
+    if not other.exists():
+        raise ProgressError(f"{other}: there is no such file; a notebook looks for it in its own folder")
+    theirs = read(other)
+    with locked(path):
+        ours = read(path)
+        for exercise, seeds in theirs.items():
+            for seed, entry in seeds.items():
+                mine = ours.setdefault(exercise, {}).get(seed, {})
+                ours[exercise][seed] = _joined(mine, entry)
+        write(path, ours)
+    return len(theirs)
+
+
+def _joined(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    """The larger of each count and of each yes or no; the rest, the last answer with it, from the later entry."""
+    earlier, later = sorted((one, two), key=lambda entry: str(entry.get("last_time", "")))
+    most = {key: max(one.get(key, kind()), two.get(key, kind())) for key, kind in _FIELDS.items() if kind is not str}
+    return {**earlier, **later, **most}

@@ -44,6 +44,48 @@ def test_another_file_and_an_export_that_goes_on_elsewhere(desk, tmp_path) -> No
         desk.export_progress(tmp_path / "hand_in.json")
 
 
+def test_an_export_is_taken_into_another_session_without_losing_that_ones_work(desk, tmp_path) -> None:
+    """A Binder session that ended, and the next one: two learners' homes with nothing but the exported file between."""
+    desk.hint("04.3")
+    desk.check("04.3", "5")
+    desk.check("04.3", RIGHT)
+    desk.check("05.2", "A B C D E F")
+    desk.export_progress(tmp_path / "away.json")
+    later = Desk(EXERCISES, tmp_path / "next session" / "progress.json")
+    later.check("04.3", "6")
+    later.check("00.1", "1 MiB")
+    assert "2 exercises read" in repr(later.import_progress(tmp_path / "away.json"))
+    once = later.progress().rows
+    assert once == (("00.1", "1", "open", "1", "0", "no"), ("04.3", "1", "solved", "2", "1", "no"),
+                    ("05.2", "1", "open", "1", "0", "no"))
+    later.import_progress(tmp_path / "away.json")
+    assert later.progress().rows == once
+    assert "the answer is" in repr(later.answer("04.3"))
+
+
+def test_an_import_of_what_is_no_export_says_so_and_changes_nothing(desk, progress_path, tmp_path) -> None:
+    desk.check("04.3", RIGHT)
+    before = progress_path.read_bytes()
+    (tmp_path / "notes.json").write_text("[]")
+    for name, said in (("missing.json", "there is no such file"), ("notes.json", "is no progress file")):
+        with pytest.raises(ProgressError, match=said):
+            desk.import_progress(tmp_path / name)
+    assert progress_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_entries_the_later_answer_and_every_field_stays(progress_path, tmp_path, turned) -> None:
+    old = {"tries": 3, "right": True, "hints": 0, "answer_shown": False, "last_answer": "a", "last_time": "2026-01-01",
+           "grade": 1}
+    new = {"tries": 1, "right": False, "hints": 2, "answer_shown": False, "last_answer": "b", "last_time": "2026-02-02"}
+    mine, theirs = (new, old) if turned else (old, new)
+    for path, entry in ((progress_path, mine), (tmp_path / "other.json", theirs)):
+        path.parent.mkdir(exist_ok=True)
+        kept.write(path, {"04.3": {"1": entry}})
+    kept.merge(progress_path, tmp_path / "other.json")
+    assert kept.read(progress_path)["04.3"]["1"] == {**old, **new, "tries": 3, "right": True, "hints": 2}
+
+
 def holding(exercises: str) -> str:
     return '{"form": "livemig course progress 1", "exercises": ' + exercises + "}"
 

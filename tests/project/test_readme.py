@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer.main
+from PIL import Image
+from typer.testing import CliRunner
 
 import livemig
+from livemig.cli.app import app
+from tests.browser import record_stage
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +65,60 @@ def test_the_projects_limits_hold(summary):
         assert summary[name]["p90"] <= p90, name
     assert summary["downtime"]["median"] <= 0.20
     assert summary["downtime"]["n"] >= 10
+
+
+@pytest.mark.parametrize(("folder", "kernels"), [
+    ("data/its", ("6.12", "6.1", "7.2")), ("data/its-qemu-tcg", ("6.12",))])
+def test_the_table_cases_are_what_its_replay_prints(readme, root, folder, kernels):
+    right, of = re.search(rf"{folder}`.*?: (\d+) of (\d+)(?: equal|\.)", " ".join(readme.split())).groups()
+    for kernel in kernels:
+        done = CliRunner().invoke(app, ["its", "replay", str(root / folder), "--kernel", kernel])
+        assert done.exit_code == 0
+        assert f"{right} of {of} cases equal" in done.output
+
+
+def test_its_commands_and_their_options_exist(readme):
+    """Each line of the README that calls livemig is read as the command line would read it; nothing is run."""
+    lines = re.findall(r"^livemig (.+?)(?:\s+#.*)?$", readme, flags=re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        command, *words = shlex.split(line)
+        group = typer.main.get_command(app)
+        context = group.make_context("livemig", [command], resilient_parsing=True)
+        read_to_the_end(group.get_command(context, command), command, words)
+
+
+def read_to_the_end(command, name, words):
+    with command.make_context(name, words) as context:
+        for rest in context._protected_args[:1]:
+            read_to_the_end(command.get_command(context, rest), rest, context.args)
+
+
+def test_how_much_faster_the_stage_has_to_be_is_what_the_bench_asserts(readme, root):
+    (times,) = re.findall(r"not at least (\d+) times as fast", readme)
+    bench = (root / "tests/browser/test_stage_bench.py").read_text(encoding="utf-8")
+    assert f"assert common.median_ms > {times} * stage.median_ms" in bench
+    assert f"assert stage.drag_fps > {times} * common.drag_fps" in bench
+
+
+@pytest.mark.parametrize("light", [True, False])
+def test_the_picture_moves_and_shows_what_a_simulation_gives(readme, root, light):
+    file = record_stage.FILES[light]
+    assert f'"{file.relative_to(root).as_posix()}"' in readme
+    assert file.stat().st_size < 1_500_000
+    shown = livemig.simulate(record_stage.SCENARIO).outcome
+    (words,) = re.findall(r'alt="(.*?)"', readme)
+    assert f"{shown.total_time_s:.2f} seconds" in words
+    assert f"{shown.downtime_s * 1000:.2f} ms" in words
+    with Image.open(file) as picture:
+        assert picture.info["comment"].decode() == livemig.stage(record_stage.SCENARIO).describe()
+        assert picture.info["loop"] == 0
+        assert picture.size == (record_stage.WIDTH, record_stage.HEIGHT)
+        seen, stands_ms = set(), []
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            seen.add(picture.convert("RGB").tobytes())
+            stands_ms.append(picture.info["duration"])
+    assert len(seen) == len(stands_ms) > record_stage.PASS_FRAMES + 10
+    assert stands_ms[-1] >= record_stage.END_MS > 4 * max(stands_ms[:-1])
+    assert record_stage.TABLES_MS in stands_ms
