@@ -1,7 +1,7 @@
 """The frame of every page of the site: head, style sheet, a bar with links, the body, light and dark.
 
-A page is one file: style sheet and scripts are written into it, pictures come as `data:` addresses. The policy in its head
-lets the browser load nothing else, so a forgotten address of the network shows as an error in the console.
+A page is one file: style sheet and scripts are written into it, pictures come as `data:` addresses. The policy in its
+head lets the browser load nothing else, so a forgotten address of the network shows as an error in the console.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAGE = """<!doctype html>
 script-src 'unsafe-inline'; img-src data:">
 <title>{title}</title>
 <style>
-{style}
+{style}{styles}
 </style></head>
 <body data-jp-theme-light="true"><script>
 {theme}
@@ -35,18 +35,20 @@ script-src 'unsafe-inline'; img-src data:">
 """
 
 
-def page(title: str, body_html: str, *, root: str = "", nav: Sequence[tuple[str, str]] = ()) -> str:
+def page(title: str, body_html: str, *, root: str = "", nav: Sequence[tuple[str, str]] = (),
+         styles: str = "") -> str:
     """One page of the site as HTML.
 
     title: plain text, of the tab and of the window; the page's `<h1>` is the body's business.
     body_html: what stands in `<main>`, as it is. Scripts in it must be inline, pictures `data:` addresses.
     root: how the page's folder gets to the site's top: "" at the top, "../" one folder below.
     nav: (plain text, address relative to the site's top) of further links in the bar, in their order.
+    styles: CSS that only this page needs, behind the frame's own.
     """
     links = "".join(f'<a href="{root}{html.escape(address)}">{html.escape(text)}</a>' for text, address in nav)
     name = title if title == SITE_NAME else f"{title} - {SITE_NAME}"
-    return _PAGE.format(title=html.escape(name), style=static_text("page.css"), theme=static_text("theme.js"), root=root,
-                        site=SITE_NAME, links=links, body=body_html)
+    return _PAGE.format(title=html.escape(name), style=static_text("page.css"), styles=styles, root=root, links=links,
+                        theme=static_text("theme.js"), site=SITE_NAME, body=body_html)
 
 
 @cache

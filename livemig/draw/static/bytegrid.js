@@ -399,7 +399,9 @@ class Grid {
   }
 
   drawCommands() {
-    if (this.about.editable) this.el.commands.innerHTML = commandsHtml(this.draft, this.forms, this.uid);
+    if (!this.about.editable) return;
+    this.el.commands.innerHTML = commandsHtml(this.draft, this.forms, this.uid);
+    if (this.about.fixed) for (const e of this.root.querySelectorAll(".bg-ctl :is(button, input, select)")) e.disabled = true; // no kernel runs them
   }
 
   showOutcome(i, outcome) {
