@@ -1,4 +1,5 @@
 # make lab   JupyterLab on notebook 00, from the pinned packages        make test   every check and every test
+# make site  the notebooks as a static site in site/                 make slides, make handout, make app  see README.md
 # make lock  the lock files anew from pyproject.toml                    make clean  remove .venv and caches
 # Another Python: make lab PYTHON=python3.12. A part of the tests: make test PYTEST_ARGS="-k wheel".
 
@@ -15,16 +16,19 @@ LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
-.PHONY: help lab test check debian-packages lock clean
+.PHONY: help lab site test check debian-packages lock clean
 .NOTPARALLEL:
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
 		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
+
+site: $(VENV)/.installed
+	$(VENV)/bin/livemig site --out site
 
 test: debian-packages check
 

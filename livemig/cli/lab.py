@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["LabError", "lab", "notebook_folders"]
+__all__ = ["LabError", "find_notebooks", "lab", "notebook_folders"]
 
 FIRST = "00_start_here.ipynb"
 
@@ -24,7 +24,7 @@ def lab(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Start JupyterLab on livemig's notebooks; only this machine can reach it (127.0.0.1)."""
-    found = _notebooks(folder)
+    found = find_notebooks(folder)
     try:
         jupyterlab = importlib.import_module("jupyterlab.labapp")
     except ImportError as error:
@@ -39,7 +39,8 @@ def notebook_folders() -> list[Path]:
     return list(dict.fromkeys([Path.cwd() / "notebooks", Path.cwd(), checkout / "notebooks"]))
 
 
-def _notebooks(folder: Path | None) -> Path:
+def find_notebooks(folder: Path | None) -> Path:
+    """The folder of the notebooks, or `folder` if one is given; `LabError` where there are none."""
     places = notebook_folders() if folder is None else [folder.resolve()]
     for place in places:
         if (place / FIRST).is_file():

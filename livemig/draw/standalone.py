@@ -35,8 +35,10 @@ class Kind:
 
 def _stage(state: State) -> dict[str, Any]:
     """No recordings but those that the state holds, and no controls where the browser has no model."""
-    local = {} if state.get("_tables") else {"_controls": [], "_presets": []}
-    return {**state, "_recordings": [], **local}
+    made = {**state, "_recordings": []}
+    if not state.get("_tables"):
+        made.update(_controls=[], _presets=[])
+    return made
 
 
 def _grid(state: State) -> dict[str, Any]:

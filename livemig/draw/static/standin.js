@@ -17,16 +17,23 @@ function standIn(values) {
   };
 }
 
-/** Draw every widget of one kind on this page. Labels of regions are made unique: a reader of the page chooses by them. */
+/** Draw every widget of one kind on this page. */
 function mount(kind, widget) {
-  document.querySelectorAll(`[data-widget="${kind}"]`).forEach((place, number) => {
+  const places = [...document.querySelectorAll(`[data-widget="${kind}"]`)];
+  places.forEach((place, i) => {
     const values = JSON.parse(place.querySelector('script[type="application/json"]').textContent);
     const el = document.createElement("div");
     place.prepend(el); // in the page, because a widget measures itself
     widget.render({ model: standIn(values), el });
     while (el.nextSibling) el.nextSibling.remove();
-    const region = el.firstElementChild;
-    if (number) region.setAttribute("aria-label", `${region.getAttribute("aria-label")}, ${number + 1}`);
+    if (places.length > 1) distinguish(el.firstElementChild, `${kind}-${i + 1}`, i + 1);
     place.dataset.ready = "true";
   });
+}
+
+/** Readers go from region to region by their names: of several widgets each and its regions say which one it is. */
+function distinguish(root, id, number) {
+  root.id = id;
+  for (const part of [root, ...root.querySelectorAll("[role=region][aria-label]")]) part.setAttribute("aria-label", `${part.getAttribute("aria-label")}, ${number}`);
+  for (const part of root.querySelectorAll("section[aria-labelledby]")) part.setAttribute("aria-labelledby", `${part.getAttribute("aria-labelledby")} ${id}`);
 }
