@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 NOTEBOOK ?= notebooks/00_start_here.ipynb
 LAB_ARGS ?=
+APP_ARGS ?=
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -16,7 +17,7 @@ LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
-.PHONY: help lab site test check debian-packages lock clean
+.PHONY: help lab site slides handout app test check debian-packages lock clean
 .NOTPARALLEL:
 
 help:
@@ -29,6 +30,15 @@ lab: $(VENV)/.installed
 
 site: $(VENV)/.installed
 	$(VENV)/bin/livemig site --out site
+
+slides: $(VENV)/.installed
+	$(VENV)/bin/livemig slides --out slides
+
+handout: $(VENV)/.installed
+	$(VENV)/bin/livemig handout --out handout.pdf
+
+app: $(VENV)/.installed
+	$(VENV)/bin/livemig app $(APP_ARGS)
 
 test: debian-packages check
 

@@ -17,6 +17,7 @@ from livemig.cli.record import record
 from livemig.cli.replay import replay
 from livemig.cli.run import run
 from livemig.cli.site import site
+from livemig.cli.slides import slides
 from livemig.cli.stream import stream
 from livemig.cli.sweep import sweep
 from livemig.cli.validate import validate
@@ -50,5 +51,6 @@ app.command(cls=SectionedCommand, short_help="Show a migration that somebody log
 app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
 app.command(cls=SectionedCommand, short_help="The notebooks as a static site.")(site)
+app.command(cls=SectionedCommand, short_help="The notebooks as slides.")(slides)
 app.add_typer(its, name="its")
 app.add_typer(stream, name="stream")

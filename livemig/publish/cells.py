@@ -13,7 +13,7 @@ from nbconvert.filters import Highlight2HTML, ansi2html
 from livemig.draw.standalone import kind_of, place, scripts, styles
 from livemig.publish.markdown import Anchors, to_html
 
-__all__ = ["Page", "code_html", "outputs_html"]
+__all__ = ["WIDGET", "Page", "code_html", "outputs_html"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _STATES = "application/vnd.jupyter.widget-state+json"
@@ -32,9 +32,10 @@ class Page:
         """A Markdown text."""
         return to_html(source, self.anchors)
 
-    def code(self, cell: Any) -> str:
+    def code(self, cell: Any, code_below: bool = False) -> str:
         """A code cell with its outputs."""
-        return code_html(str(cell.source)) + outputs_html(cell, self)
+        code, outputs = code_html(str(cell.source)), outputs_html(cell, self)
+        return outputs + code if code_below else code + outputs
 
     def state(self, model_id: str) -> Mapping[str, Any]:
         """The values of a widget; {} where the notebook does not hold them."""
