@@ -16,6 +16,7 @@ from livemig.cli.predict import predict
 from livemig.cli.record import record
 from livemig.cli.replay import replay
 from livemig.cli.run import run
+from livemig.cli.serve import serve
 from livemig.cli.site import site
 from livemig.cli.slides import slides
 from livemig.cli.stream import stream
@@ -50,6 +51,7 @@ app.command(cls=SectionedCommand, short_help="Compare simulations with recording
 app.command(cls=SectionedCommand, short_help="Show a migration that somebody logged.")(replay)
 app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
+app.command("app", cls=SectionedCommand, short_help="A notebook as an app, without code.")(serve)
 app.command(cls=SectionedCommand, short_help="The notebooks as a static site.")(site)
 app.command(cls=SectionedCommand, short_help="The notebooks as slides.")(slides)
 app.add_typer(its, name="its")
