@@ -10,6 +10,7 @@ from livemig import __version__
 from livemig.cli.compare import compare
 from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.export import export
+from livemig.cli.handout import handout
 from livemig.cli.its import its
 from livemig.cli.lab import lab
 from livemig.cli.predict import predict
@@ -54,5 +55,6 @@ app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.
 app.command("app", cls=SectionedCommand, short_help="A notebook as an app, without code.")(serve)
 app.command(cls=SectionedCommand, short_help="The notebooks as a static site.")(site)
 app.command(cls=SectionedCommand, short_help="The notebooks as slides.")(slides)
+app.command(cls=SectionedCommand, short_help="One page for paper.")(handout)
 app.add_typer(its, name="its")
 app.add_typer(stream, name="stream")
