@@ -1,4 +1,5 @@
 # make lab   JupyterLab on notebook 00, from the pinned packages        make test   every check and every test
+# make site  the notebooks as a static site in site/                 make slides, make handout, make app  see README.md
 # make lock  the lock files anew from pyproject.toml                    make clean  remove .venv and caches
 # make docs  docs/ anew where it is generated, and the glossary's marks in the notebooks (make terms: only these)
 # Another Python: make lab PYTHON=python3.12. A part of the tests: make test PYTEST_ARGS="-k wheel".
@@ -7,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 NOTEBOOK ?= notebooks/00_start_here.ipynb
 LAB_ARGS ?=
+APP_ARGS ?=
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -14,7 +16,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --no-input
 LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_ARGS)
 
-.PHONY: help lab test check docs terms debian-packages lock clean
+.PHONY: help lab site slides handout app test check docs terms debian-packages lock clean
 .NOTPARALLEL:
 
 help:
@@ -24,6 +26,18 @@ lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
 	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
 		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
+
+site: $(VENV)/.installed
+	$(VENV)/bin/livemig site --out site
+
+slides: $(VENV)/.installed
+	$(VENV)/bin/livemig slides --out slides
+
+handout: $(VENV)/.installed
+	$(VENV)/bin/livemig handout --out handout.pdf
+
+app: $(VENV)/.installed
+	$(VENV)/bin/livemig app $(APP_ARGS)
 
 test: debian-packages check
 

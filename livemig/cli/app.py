@@ -11,12 +11,16 @@ from livemig.cli.compare import compare
 from livemig.cli.course import course
 from livemig.cli.errors import Commands, SectionedCommand
 from livemig.cli.export import export
+from livemig.cli.handout import handout
 from livemig.cli.its import its
 from livemig.cli.lab import lab
 from livemig.cli.predict import predict
 from livemig.cli.record import record
 from livemig.cli.replay import replay
 from livemig.cli.run import run
+from livemig.cli.serve import serve
+from livemig.cli.site import site
+from livemig.cli.slides import slides
 from livemig.cli.stream import stream
 from livemig.cli.sweep import sweep
 from livemig.cli.validate import validate
@@ -50,5 +54,9 @@ app.command(cls=SectionedCommand, short_help="Show a migration that somebody log
 app.command(cls=SectionedCommand, short_help="The stage as one HTML file, a run as picture or animation.")(export)
 app.command(cls=SectionedCommand, short_help="Start JupyterLab on the notebooks.")(lab)
 app.command(cls=SectionedCommand, short_help="The notebooks for a class: students', instructor's.")(course)
+app.command("app", cls=SectionedCommand, short_help="A notebook as an app, without code.")(serve)
+app.command(cls=SectionedCommand, short_help="The notebooks as a static site.")(site)
+app.command(cls=SectionedCommand, short_help="The notebooks as slides.")(slides)
+app.command(cls=SectionedCommand, short_help="One page for paper.")(handout)
 app.add_typer(its, name="its")
 app.add_typer(stream, name="stream")

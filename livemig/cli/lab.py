@@ -40,7 +40,7 @@ def notebook_folders() -> list[Path]:
 
 
 def find_notebooks(folder: Path | None) -> Path:
-    """The first of these folders that has notebook 00 in it. Raises `LabError`."""
+    """The folder of the notebooks, or `folder` if one is given; `LabError` where there are none."""
     places = notebook_folders() if folder is None else [folder.resolve()]
     for place in places:
         if (place / FIRST).is_file():

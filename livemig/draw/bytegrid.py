@@ -15,8 +15,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from livemig.draw.modules import _read as read_static
-from livemig.draw.modules import join, style
+from livemig.draw.modules import join, read_static, style
 from livemig.its.layout import COMMANDS, L1, LAYOUTS, LPI_CONFIG, LPI_PENDING, Layout
 
 __all__ = ["ByteGrid", "differences"]

@@ -1,20 +1,19 @@
 """A stage or a run as files: one HTML page that needs neither network nor kernel, a picture, an animation for slides.
 
-The HTML page holds the stage's own module, its style sheet and the values of its traits; a few lines stand in for the
-kernel: they keep values and tell who observes them. Pictures are the figures of `livemig.draw.figures`.
+The HTML page holds the stage's own module, its style sheet and the values of its traits (`standalone.py`). Pictures are
+the figures of `livemig.draw.figures`.
 """
 
 from __future__ import annotations
 
 import html
 import io
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livemig.draw.modules import script, style
+from livemig.draw.standalone import place, scripts, styles
 from livemig.trace import Trace
 
 if TYPE_CHECKING:
@@ -42,31 +41,15 @@ body[data-jp-theme-light="false"] {{ background: #212121; --jp-layout-color1: #2
 </style></head>
 <body data-jp-theme-light="true"><main class="livemig-page" aria-label="livemig">
 <h1 style="position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)">{title}</h1>
-<noscript><p>{words}</p></noscript><div id="livemig-stage"></div></main>
-<script type="application/json" id="livemig-state">{state}</script>
-<script type="module">
-{module}
-const values = JSON.parse(document.getElementById("livemig-state").textContent);
-const heard = {{}};
-const model = {{
-  get: (name) => values[name],
-  set(name, value) {{
-    if (values[name] === value) return;
-    values[name] = value;
-    for (const tell of heard[`change:${{name}}`] ?? []) tell();
-  }},
-  save_changes() {{}},
-  send() {{}},
-  on: (name, tell) => (heard[name] ??= []).push(tell),
-  off: (name, tell) => (heard[name] = (heard[name] ?? []).filter((one) => one !== tell)),
-}};
+{place}</main>
+<script>
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => (document.body.dataset.jpThemeLight = String(!dark.matches));
 dark.addEventListener("change", theme);
 theme();
-livemigStage.render({{ model, el: document.getElementById("livemig-stage") }});
-document.body.dataset.ready = "true";
-</script></body></html>
+</script>
+{scripts}
+<script type="module">document.body.dataset.ready = "true";</script></body></html>
 """
 
 
@@ -77,16 +60,10 @@ class ExportError(ValueError):
 def page(state: dict[str, Any], title: str, words: str) -> str:
     """The stage with these trait values as one HTML page; `words` are for readers without JavaScript.
 
-    What only a kernel could do is left out: recordings that the state does not hold, and controls where the browser
-    has no model.
+    What only a kernel could do is left out (`livemig.draw.standalone`).
     """
-    kept = {name: value for name, value in state.items() if not name.startswith(("_esm", "_css", "_anywidget", "_dom"))}
-    kept["_recordings"] = []
-    if not kept.get("_tables"):
-        kept.update(_controls=[], _presets=[])
-    text = json.dumps(kept, separators=(",", ":"), allow_nan=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
-    module = script().replace("export default {", "const livemigStage = {").replace("</script", "<\\/script")
-    return _PAGE.format(title=html.escape(title), words=html.escape(words), style=style(), state=text, module=module)
+    return _PAGE.format(title=html.escape(title), style=styles(["stage"]), scripts=scripts(["stage"]),
+                        place=place("stage", state, f"<p>{html.escape(words)}</p>"))
 
 
 def picture(trace: Trace, form: str = "png", recorded: Trace | None = None) -> bytes:

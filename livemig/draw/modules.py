@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from importlib.resources import files
 
-__all__ = ["bundle", "join", "modules", "script", "style"]
+__all__ = ["bundle", "join", "modules", "read_static", "script", "style"]
 
 _IMPORT = re.compile(r'^import\s*(\{[^}]*\})\s*from\s*"\./([\w.]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|let|class|function|async function)\b)", re.MULTILINE)
@@ -48,7 +48,8 @@ def _variable(name: str) -> str:
     return "file_" + name.removesuffix(".js").replace(".", "_")
 
 
-def _read(name: str) -> str:
+def read_static(name: str) -> str:
+    """The text of a file of `static/`."""
     return files("livemig.draw").joinpath("static", name).read_text(encoding="utf-8")
 
 
@@ -62,7 +63,7 @@ def modules(last: str = "stage.js") -> tuple[str, ...]:
 def _visit(name: str, above: tuple[str, ...], order: list[str]) -> None:
     if name in above:
         raise ValueError(f"{name} imports itself: {' -> '.join([*above[above.index(name):], name])}")
-    for _, needed in _IMPORT.findall(_read(name)):
+    for _, needed in _IMPORT.findall(read_static(name)):
         if needed not in order:
             _visit(needed, (*above, name), order)
     order.append(name)
@@ -70,9 +71,9 @@ def _visit(name: str, above: tuple[str, ...], order: list[str]) -> None:
 
 def script() -> str:
     """The whole stage as one ES module."""
-    return bundle([(name, _read(name)) for name in modules()])
+    return bundle([(name, read_static(name)) for name in modules()])
 
 
 def style() -> str:
     """The stage's style sheet."""
-    return _read("stage.css")
+    return read_static("stage.css")

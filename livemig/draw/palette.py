@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DARK", "LIGHT", "Palette"]
+__all__ = ["DARK", "GREY", "LIGHT", "Palette"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,9 @@ DARK = Palette(
     paper="#212121", well="#2a2c2f", ink="#eef0f2", mute="#b0b7bf", edge="#8b949d", rule="#43484e",
     send="#7ab7f5", dirty="#f4a45a", run="#5bcbb9", its="#ff6a8c",
     send_tint="#1d4268", run_tint="#154a43", its_tint="#5a2231")
+
+# For paper: actors differ by lightness, and nothing is lost on a printer without colours.
+GREY = Palette(
+    paper="#ffffff", well="#f7f7f7", ink="#111111", mute="#4d4d4d", edge="#b0b0b0", rule="#d0d0d0",
+    send="#2e2e2e", dirty="#000000", run="#666666", its="#6b6b6b",
+    send_tint="#dedede", run_tint="#efefef", its_tint="#f5f5f5")

@@ -1,7 +1,7 @@
 """The frame of every page of the site: head, style sheet, a bar with links, the body, light and dark.
 
-A page is one file: style sheet and scripts are written into it, pictures come as `data:` addresses. The policy in its head
-lets the browser load nothing else, so a forgotten address of the network shows as an error in the console.
+A page is one file: style sheet and scripts are written into it, pictures come as `data:` addresses. The policy in its
+head lets the browser load nothing else, so a forgotten address of the network shows as an error in the console.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["SITE_NAME", "page", "static_text"]
+__all__ = ["SITE_NAME", "document", "page", "static_text"]
 
 SITE_NAME = "livemig"
 
-_PAGE = """<!doctype html>
+_DOCUMENT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
 script-src 'unsafe-inline'; img-src data:">
@@ -26,27 +26,36 @@ script-src 'unsafe-inline'; img-src data:">
 <body data-jp-theme-light="true"><script>
 {theme}
 </script>
-<a class="skip" href="#content">To the text</a>
-<header class="bar"><nav aria-label="Site"><a class="home" href="{root}index.html">{site}</a>{links}</nav></header>
-<main id="content" tabindex="-1">
 {body}
-</main>
 </body></html>
 """
 
+_BODY = """<a class="skip" href="#content">To the text</a>
+<header class="bar"><nav aria-label="Site"><a class="home" href="{root}index.html">{site}</a>{links}</nav></header>
+<main id="content" tabindex="-1">
+{body}
+</main>"""
 
-def page(title: str, body_html: str, *, root: str = "", nav: Sequence[tuple[str, str]] = ()) -> str:
+
+def page(title: str, body_html: str, *, root: str = "", nav: Sequence[tuple[str, str]] = (),
+         styles: str = "") -> str:
     """One page of the site as HTML.
 
     title: plain text, of the tab and of the window; the page's `<h1>` is the body's business.
     body_html: what stands in `<main>`, as it is. Scripts in it must be inline, pictures `data:` addresses.
     root: how the page's folder gets to the site's top: "" at the top, "../" one folder below.
     nav: (plain text, address relative to the site's top) of further links in the bar, in their order.
+    styles: CSS that only this page needs, behind the frame's own.
     """
     links = "".join(f'<a href="{root}{html.escape(address)}">{html.escape(text)}</a>' for text, address in nav)
+    body = _BODY.format(root=root, site=SITE_NAME, links=links, body=body_html)
+    return document(title, body, static_text("page.css") + styles)
+
+
+def document(title: str, body_html: str, style: str) -> str:
+    """A whole HTML file with this style sheet and what stands in `<body>`; nothing is loaded into it."""
     name = title if title == SITE_NAME else f"{title} - {SITE_NAME}"
-    return _PAGE.format(title=html.escape(name), style=static_text("page.css"), theme=static_text("theme.js"), root=root,
-                        site=SITE_NAME, links=links, body=body_html)
+    return _DOCUMENT.format(title=html.escape(name), style=style, theme=static_text("theme.js"), body=body_html)
 
 
 @cache

@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def state_of(text: str) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="livemig-state">(.*?)</script>', text, re.DOTALL)
+    found = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
     assert found
     return json.loads(found[1])  # type: ignore[no-any-return]
 

@@ -399,7 +399,11 @@ class Grid {
   }
 
   drawCommands() {
-    if (this.about.editable) this.el.commands.innerHTML = commandsHtml(this.draft, this.forms, this.uid);
+    if (!this.about.editable) return;
+    this.el.commands.innerHTML = commandsHtml(this.draft, this.forms, this.uid);
+    if (!this.about.fixed) return; // else no kernel runs them: they can be read only, and scrolled by keyboard
+    for (const e of this.root.querySelectorAll(".bg-ctl :is(button, input, select)")) e.disabled = true;
+    this.el.commands.tabIndex = 0;
   }
 
   showOutcome(i, outcome) {

@@ -1,0 +1,102 @@
+"""Notebooks: which there are, what they say of themselves, and running them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from livemig.course.mark import unmarked
+
+__all__ = ["Notebook", "PublishError", "execute", "executed", "read_notebooks"]
+
+TIMEOUT_S = 240
+_MINUTES = re.compile(r"\bAllow (half an hour|an hour|(\d+) minutes)\b")
+_SPOKEN_MINUTES = {"half an hour": 30, "an hour": 60}
+_FIRST_PROMISE = re.compile(r"^\*\*What you will see\*\*\s*\n+- (.+)$", re.MULTILINE)
+
+
+class PublishError(RuntimeError):
+    """Something cannot be published; the message says what and why."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook file and what its first cell says: title, the first thing one will see, minutes to allow."""
+
+    file: Path
+    title: str
+    line: str
+    minutes: int
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending: "02_precopy_convergence"."""
+        return self.file.stem
+
+    @property
+    def page(self) -> str:
+        """The name of its page."""
+        return f"{self.name}.html"
+
+
+def read_notebooks(folder: Path) -> list[Notebook]:
+    """The notebooks of a folder by name; `PublishError` where there is none, or one does not say what it is."""
+    found = [_described(file) for file in sorted(folder.glob("[0-9]*.ipynb"))]
+    if not found:
+        raise PublishError(f"{folder}: no notebook in this folder (names begin with a number and end in .ipynb)")
+    return found
+
+
+def _described(file: Path) -> Notebook:
+    text = unmarked(str(_read(file).cells[0].source))
+    title = re.search(r"^# (.+)$", text, re.MULTILINE)
+    promise = _FIRST_PROMISE.search(text)
+    minutes = _MINUTES.search(text.replace("\n", " "))
+    if title is None or promise is None or minutes is None:
+        raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a sentence "
+                           '"Allow 40 minutes"')
+    spoken = minutes[1]
+    return Notebook(file, title[1].strip(), promise[1].rstrip(".;, "),
+                    _SPOKEN_MINUTES[spoken] if spoken in _SPOKEN_MINUTES else int(minutes[2]))
+
+
+def _read(file: Path) -> Any:
+    try:
+        return nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise PublishError(f"{file}: not a notebook ({str(error).splitlines()[0]})") from None
+
+
+def execute(file: Path, env: Mapping[str, str] | None = None) -> Any:
+    """Run a notebook in a new kernel, in its own folder, and return it with outputs and the widgets' state.
+
+    `env`: the kernel's environment instead of this process's. The kernel is gone when this returns or raises.
+    Raises `PublishError` with the cell's error when a cell fails.
+    """
+    notebook = _read(file)
+    # "python3" of jupyter_client is this Python; its kernel warns on stderr that it talks over TCP, which is local.
+    client = NotebookClient(notebook, timeout=TIMEOUT_S, kernel_name="python3", coalesce_streams=True,
+                            extra_arguments=["--log-level=ERROR"], resources={"metadata": {"path": file.parent}})
+    try:
+        client.execute(**({} if env is None else {"env": dict(env)}))
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
+        raise PublishError(f"{file.name} cannot be run to its end: {reason.splitlines()[0]}") from error
+    return notebook
+
+
+def executed(notebooks: list[Notebook], progress: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """All of them run, by name. `progress` is told "3 of 9: 02_precopy_convergence" before each."""
+    made = {}
+    for number, one in enumerate(notebooks, start=1):
+        if progress is not None:
+            progress(f"{number} of {len(notebooks)}: {one.name} ...")
+        made[one.name] = execute(one.file)
+    return made
