@@ -17,8 +17,7 @@ from livemig.course.mark import unmarked
 __all__ = ["Notebook", "PublishError", "execute", "executed", "read_notebooks"]
 
 TIMEOUT_S = 240
-_MINUTES = re.compile(r"\bAllow (half an hour|an hour|(\d+) minutes)\b")
-_SPOKEN_MINUTES = {"half an hour": 30, "an hour": 60}
+_MINUTES = re.compile(r"^\*\*Time\*\*: (\d+) minutes, and (\d+) for the exercises\.", re.MULTILINE)
 _FIRST_PROMISE = re.compile(r"^\*\*What you will see\*\*\s*\n+- (.+)$", re.MULTILINE)
 
 
@@ -28,7 +27,7 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook file and what its first cell says: title, the first thing one will see, minutes to allow."""
+    """A notebook file and what its first cell says: title, the first thing one will see, minutes to allow (exercises with them)."""
 
     file: Path
     title: str
@@ -58,13 +57,11 @@ def _described(file: Path) -> Notebook:
     text = unmarked(str(_read(file).cells[0].source))
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     promise = _FIRST_PROMISE.search(text)
-    minutes = _MINUTES.search(text.replace("\n", " "))
+    minutes = _MINUTES.search(text)
     if title is None or promise is None or minutes is None:
-        raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a sentence "
-                           '"Allow 40 minutes"')
-    spoken = minutes[1]
-    return Notebook(file, title[1].strip(), promise[1].rstrip(".;, "),
-                    _SPOKEN_MINUTES[spoken] if spoken in _SPOKEN_MINUTES else int(minutes[2]))
+        raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a line "
+                           '"**Time**: 50 minutes, and 15 for the exercises."')
+    return Notebook(file, title[1].strip(), promise[1].rstrip(".;, "), int(minutes[1]) + int(minutes[2]))
 
 
 def _read(file: Path) -> Any:
