@@ -287,7 +287,7 @@ function vmLabel({ run, rows, sheet, size, q, style }, region, s) {
     if (width > style.measure(words, size) + 10 * q) sheet.text(a + 6 * q, y, words, size, { look: "paper" });
     return;
   }
-  const words = stoppedWords(run, s).find((one) => width >= style.measure(one, size, 650) + 10 * q);
+  const words = stoppedWords(run, s).find((one) => width >= style.measure(one, size, 650) + 26 * q); // its texture is to be seen
   if (!words) return;
   const w = style.measure(words, size, 650);
   sheet.rect(a + (width - w) / 2 - 4 * q, rows.vm + 1, w + 8 * q, rows.vmHeight - 2, { fill: "paper" });
