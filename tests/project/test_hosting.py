@@ -1,7 +1,7 @@
 """What can be known of Binder without Binder: environment.yml is parsed by a conda library, its pins are solved on PyPI
 for three systems and with the packages that repo2docker starts from, and repo2docker's dry run says what it would do.
 
-Nothing here solves with conda or builds an image; docs/hosting.md says so too.
+Nothing here solves with conda or builds an image; docs/howto/hosting.md says so too.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def test_post_build_runs_and_leaves_a_jupyterlab_without_questions(root: Path, t
 
 # -- the link ---------------------------------------------------------------------------------------------------------
 def test_the_link_in_the_docs_opens_notebook_00_in_jupyterlab(root: Path) -> None:
-    page = (root / "docs/hosting.md").read_text(encoding="utf-8")
+    page = (root / "docs/howto/hosting.md").read_text(encoding="utf-8")
     links = re.findall(r"https://mybinder\.org/v2/\S+?(?=[)\s`])", page)
     assert links
     for link in links:
