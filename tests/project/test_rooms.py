@@ -18,13 +18,14 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli"},
     "qemu": {"lab"},
-    "asyncio": {"lab"},
+    "asyncio": {"lab", "publish"},
     "subprocess": {"lab", "course"},
     "cloudpickle": {"course"},
     "nbconvert": {"publish"},
     "nbclient": {"publish"},
     "nbformat": {"publish"},
-    "pygments": {"publish"},
+    "latex2mathml": {"publish"},
+    "voila": {"publish"},
 }
 LINES_IN_ONE_SITTING = 300
 
