@@ -85,8 +85,9 @@ def execute(file: Path, env: Mapping[str, str] | None = None) -> Any:
     # "python3" of jupyter_client is this Python; its kernel warns on stderr that it talks over TCP, which is local.
     client = NotebookClient(notebook, timeout=TIMEOUT_S, kernel_name="python3", coalesce_streams=True,
                             extra_arguments=["--log-level=ERROR"], resources={"metadata": {"path": file.parent}})
+    how: dict[str, Any] = {} if env is None else {"env": dict(env)}
     try:
-        _to_its_end(client.async_execute(**({} if env is None else {"env": dict(env)})))
+        _to_its_end(client.async_execute(**how))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
         raise PublishError(f"{file.name} cannot be run to its end: {reason.splitlines()[0]}") from error

@@ -60,9 +60,9 @@ def plays(stage: Locator) -> None:
     cursor.fill("0")
     button.click()
     expect(button).to_contain_text("Pause")
-    stage.page.wait_for_function("e => Number(e.value) > 0", arg=cursor.element_handle())
-    first = cursor.input_value()
-    stage.page.wait_for_function("([e, first]) => Number(e.value) > Number(first)", arg=[cursor.element_handle(), first])
+    later = "([cursor, before]) => Number(cursor.value) > before"
+    stage.page.wait_for_function(later, arg=[cursor.element_handle(), 0])
+    stage.page.wait_for_function(later, arg=[cursor.element_handle(), float(cursor.input_value())])
     button.click()
     expect(button).to_contain_text("Play")
 
