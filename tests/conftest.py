@@ -11,9 +11,6 @@ from typing import Any
 import hypothesis
 import pytest
 
-from livemig.publish.notebooks import execute
-from livemig.publish.site import build_site
-
 ROOT = Path(__file__).resolve().parents[1]
 
 # On a shared machine one slow example says nothing; pytest's own timeout catches a hang.
@@ -81,6 +78,7 @@ def node_path() -> Path:
 @pytest.fixture(scope="session")
 def run_of(root: Path) -> Callable[[str], Any]:
     """Gives a notebook by its name, executed as for the site; each is executed once, for all tests that look at it."""
+    from livemig.publish.notebooks import execute
 
     @functools.cache
     def run(name: str) -> Any:
@@ -100,6 +98,8 @@ def runs(root: Path, run_of: Callable[[str], Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def site(root: Path, runs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of the project's notebooks."""
+    from livemig.publish.site import build_site
+
     folder = tmp_path_factory.mktemp("published") / "site"
     build_site(root / "notebooks", folder, runs=runs)
     return folder
