@@ -49,6 +49,7 @@ def test_a_presenters_remote_passes_over_nothing(decks: Path, chromium: Browser)
     with opened(chromium, decks / "00_start_here.html", 1280, 720) as page:
         page.keyboard.press("PageDown")
         assert shown(page) == "slide-2"  # the stage: higher than the screen
+        assert violations(page) == []
         seen = 0
         while shown(page) == "slide-2" and seen < 20:
             page.keyboard.press("PageDown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,29 @@ def test_an_error_leaves_the_former_one(tmp_path: Path) -> None:
         (made / "new").write_text(str(1 / 0))
     assert (out / "old").is_file()
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_former_one_comes_back_when_the_new_one_cannot_be_moved(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    with replaced(out) as made:
+        (made / "old").touch()
+    with pytest.raises(FileNotFoundError), replaced(out) as made:
+        shutil.rmtree(made)
+    assert (out / "old").is_file()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(("line", "says"), [
+    (["app", "--notebook", "no.ipynb"], "no notebook no.ipynb in "),
+    (["site", "--out", "x", "--notebooks", "nowhere"], "no 00_start_here.ipynb in "),
+    (["handout", "--out", "nowhere/x.pdf"], "nowhere/x.pdf: No such file or directory"),
+])  # fmt: skip
+def test_what_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, root: Path, line: list[str], says: str) -> None:
+    monkeypatch.chdir(root)
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.output
 
 
 def test_other_files_are_not_replaced(tmp_path: Path) -> None:
