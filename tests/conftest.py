@@ -1,8 +1,12 @@
 """Fixtures for the whole suite: the external tools, and what happens when one is missing."""
 
+import functools
 import os
 import shutil
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -69,3 +73,33 @@ def qemu_path() -> Path:
 def node_path() -> Path:
     """Node; skips when missing, fails in CI."""
     return find_tool("node")
+
+
+@pytest.fixture(scope="session")
+def run_of(root: Path) -> Callable[[str], Any]:
+    """Gives a notebook by its name, executed as for the site; each is executed once, for all tests that look at it."""
+    from livemig.publish.notebooks import execute
+
+    @functools.cache
+    def run(name: str) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of jupyter_client and zmq
+            return execute(root / "notebooks" / f"{name}.ipynb")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def runs(root: Path, run_of: Callable[[str], Any]) -> dict[str, Any]:
+    """All notebooks, executed."""
+    return {file.stem: run_of(file.stem) for file in sorted((root / "notebooks").glob("*.ipynb"))}
+
+
+@pytest.fixture(scope="session")
+def site(root: Path, runs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the project's notebooks."""
+    from livemig.publish.site import build_site
+
+    folder = tmp_path_factory.mktemp("published") / "site"
+    build_site(root / "notebooks", folder, runs=runs)
+    return folder

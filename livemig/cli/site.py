@@ -19,7 +19,7 @@ def site(
 ) -> None:
     """Run every notebook and write them as pages that need no kernel and no network; open DIR/index.html.
 
-    Takes about two minutes. Ctrl-C leaves a former site as it was.
+    Takes one or two minutes. Ctrl-C leaves a former site as it was.
     """
     from livemig.publish.site import build_site
 

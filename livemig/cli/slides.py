@@ -19,7 +19,7 @@ def slides(
 ) -> None:
     """Run every notebook and write each as one HTML file of slides that needs no kernel and no network.
 
-    Space and Page Down go on, the arrows turn. Takes about two minutes; Ctrl-C leaves former slides as they were.
+    Space and Page Down go on, the arrows turn. Takes one or two minutes; Ctrl-C leaves former slides as they were.
     """
     from livemig.publish.slides import build_slides
 

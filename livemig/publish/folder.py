@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +24,18 @@ def replaced(folder: Path) -> Iterator[Path]:
     _check(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        made = Path(scratch, "new")
+        made, former = Path(scratch, "new"), Path(scratch, "former")
         made.mkdir()
         (made / _MARK).touch()
         yield made
-        if folder.exists():
-            folder.rename(Path(scratch, "old"))
-        shutil.move(made, folder)
+        try:
+            if folder.exists():
+                folder.rename(former)
+            made.rename(folder)
+        except BaseException:
+            if former.exists() and not folder.exists():
+                former.rename(folder)
+            raise
 
 
 def _check(folder: Path) -> None:

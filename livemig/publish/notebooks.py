@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,12 +84,40 @@ def execute(file: Path, env: Mapping[str, str] | None = None) -> Any:
     # "python3" of jupyter_client is this Python; its kernel warns on stderr that it talks over TCP, which is local.
     client = NotebookClient(notebook, timeout=TIMEOUT_S, kernel_name="python3", coalesce_streams=True,
                             extra_arguments=["--log-level=ERROR"], resources={"metadata": {"path": file.parent}})
+    how: dict[str, Any] = {} if env is None else {"env": dict(env)}
     try:
-        client.execute(**({} if env is None else {"env": dict(env)}))
+        _to_its_end(client.async_execute(**how))
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
         raise PublishError(f"{file.name} cannot be run to its end: {reason.splitlines()[0]}") from error
     return notebook
+
+
+def _to_its_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Run `work` in a thread with a loop of its own. Ctrl-C here cancels it there, and is raised when it has ended.
+
+    In this thread nbclient would take the signal itself, and end the kernel under a cell that it is still reading.
+    """
+    started = threading.Event()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.append((asyncio.get_running_loop(), task))
+        started.set()
+        await work
+
+    with ThreadPoolExecutor(1, "notebook") as pool:
+        done = pool.submit(lambda: asyncio.run(run()))
+        try:
+            done.result()
+        except KeyboardInterrupt:
+            started.wait()
+            loop, task = running[0]
+            loop.call_soon_threadsafe(task.cancel)
+            wait([done])
+            raise
 
 
 def executed(notebooks: list[Notebook], progress: Callable[[str], None] | None = None) -> dict[str, Any]:

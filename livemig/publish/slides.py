@@ -106,7 +106,8 @@ def deck(title: str, run: Any) -> str:
     target = Page(run)
     slides = split(run)
     shown = "\n".join(_slide(slide, i, len(slides), target) for i, slide in enumerate(slides, start=1))
-    body = (f'<main class="deck">{shown}</main>\n<nav class="turn-slides" aria-label="Slides">'
+    body = (f'<main class="deck"><h1 class="unseen">{html.escape(title)}</h1>{shown}</main>\n'
+            '<nav class="turn-slides" aria-label="Slides">'
             '<button data-turn="-1" aria-label="Previous slide">‹</button><span role="status" data-place></span>'
             f'<button data-turn="1" aria-label="Next slide">›</button></nav>{target.scripts()}'
             f'<script>\n{static_text("deck.js")}\n</script>')

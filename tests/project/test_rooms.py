@@ -18,7 +18,7 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli"},
     "qemu": {"lab"},
-    "asyncio": {"lab"},
+    "asyncio": {"lab", "publish"},
     "subprocess": {"lab", "course"},
     "cloudpickle": {"course"},
     "nbconvert": {"publish"},
@@ -27,6 +27,8 @@ ONLY_IN = {
     "pygments": {"publish"},
     "griffe": {"publish"},
     "mistune": {"publish"},
+    "latex2mathml": {"publish"},
+    "voila": {"publish"},
 }
 LINES_IN_ONE_SITTING = 300
 
