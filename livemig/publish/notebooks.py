@@ -30,7 +30,7 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook file and what its first cell says: title, the first thing one will see, minutes to allow (exercises with them)."""
+    """A notebook file and what its first cell says: title, the first thing one will see, minutes in all."""
 
     file: Path
     title: str
