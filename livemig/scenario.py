@@ -162,11 +162,11 @@ class Scenario:
         "qemu",
         "Switchover rule",
         SWITCHOVER_RULES,
-        "qemu: measured bandwidth x downtime-limit; fixed: the seed's number of bytes",
+        "qemu: measured bandwidth x downtime-limit; fixed: the document's number of bytes",
     )
     downtime_limit_s: float = _number(0.3, "s", "Downtime limit", 0, 2000, _QEMU, slider=(0.01, 2))
     fixed_threshold_bytes: int = _number(
-        64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the seed: usually 64 KB", slider=(4 * KIB, 256 * MIB)
+        64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the document: usually 64 KB", slider=(4 * KIB, 256 * MIB)
     )
     avail_switchover_bandwidth_bytes_per_s: float | None = _number(
         None,

@@ -164,13 +164,13 @@ def test_the_pending_curve_goes_through_every_count(name):
     assert curve.get_ydata()[-1] == 0 or trace.outcome.status != "completed"
 
 
-def test_the_thresholds_and_the_seeds():
+def test_the_thresholds_and_the_documents():
     words = assert_readable(pending(run("b05")).ax.figure)
     assert "threshold 1.95 MiB = bandwidth × 30 ms" in words  # RUNS: 1.95 MiB at the switchover
-    assert "the seed's 64 KiB" in words
+    assert "the document's 64 KiB" in words
     fixed = assert_readable(pending(run("fixed")).ax.figure)
     assert "threshold 64 KiB, fixed" in fixed
-    assert "the seed's 64 KiB" not in fixed
+    assert "the document's 64 KiB" not in fixed
 
 
 def test_the_other_run_is_dashed_and_grey_and_named():
@@ -189,7 +189,7 @@ CHAIN = ["migration_completion()", "migration_completion_precopy()", "migration_
          "vm_stop()", "do_vm_stop()", "vm_state_notify()", "vm_change_state_handler()"]
 
 
-def test_the_sequence_of_a_simulated_run_is_the_seeds():
+def test_the_sequence_of_a_simulated_run_is_the_documents():
     rows = [r.text for r in story(run("default"))]
     assert [t for t in rows if t in CHAIN] == CHAIN
     for earlier, later in itertools.pairwise(["migrate", "migration_iteration_run()", "[ pending ≥ threshold ]",
