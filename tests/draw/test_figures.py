@@ -173,16 +173,37 @@ def test_the_thresholds_and_the_documents():
     assert "the document's 64 KiB" not in fixed
 
 
-def test_the_other_run_is_dashed_and_grey_and_named():
+def test_the_other_run_is_dashed_on_top_and_named():
     panels = pending(run("default"), recorded=run("b05"))
-    (other,) = [line for line in panels.whole.lines if line.get_color() == LIGHT.edge]
-    assert other.get_linestyle() == "--"
+    lines = panels.whole.lines
+    (other,) = [line for line in lines if line.get_linestyle() == "--" and len(line.get_xdata()) > 100]
+    (mine,) = [line for line in lines if line.get_color() == LIGHT.dirty and line.get_linestyle() == "-"]
     assert other.get_xdata()[-1] == pytest.approx(run("b05").end_s)
+    assert lines[:].index(other) > lines[:].index(mine)  # drawn later, and narrower: it is seen where both agree
+    assert other.get_linewidth() < mine.get_linewidth() / 2
     assert "- - -  recorded b05" in assert_readable(panels.ax.figure)
     strip = timeline(run("default"), recorded=run("b05"))
     grey = [p for p in strip.whole.patches if to_hex(p.get_facecolor()) in (LIGHT.edge, LIGHT.rule)
             and p.get_height() == pytest.approx(0.14)]
     assert len(grey) == len(run("b05").passes())
+
+
+def test_the_band_tells_qemus_downtime_where_it_is_another():
+    """QEMU's ends when the source is done; the guest runs later, at the destination."""
+    for name, counted in (("default", "7.66 ms"), ("k02-converge-dst-paused", "78 ms")):
+        trace = run(name)
+        again_s = next(e.t_s for e in trace.events if e.lane == "dst" and e.kind == "state"
+                       and e.data["new"] in ("running", "paused"))  # k02's destination was started with -S
+        band = duration(again_s - trace.mark("Tn+2"))
+        assert f"stopped {band}\n(QEMU counts {counted})" in assert_readable(timeline(trace).ax.figure)
+    assert not [text for text in assert_readable(timeline(run("d03")).ax.figure) if "QEMU counts" in text]
+
+
+@pytest.mark.parametrize("name", ["default", "b05", "k02-converge-dst-paused", "v04"])
+def test_the_sequence_counts_all_syncs_but_the_final_one(name):
+    """QEMU's own count has the final one too."""
+    (told,) = [row.text for row in story(run(name)) if row.text.startswith("bitmap sync")]
+    assert told == f"bitmap sync: {run(name).outcome.dirty_sync_count - 1} times"
 
 
 CHAIN = ["migration_completion()", "migration_completion_precopy()", "migration_stop_vm()", "vm_stop_force_state()",
