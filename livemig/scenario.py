@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
@@ -221,6 +222,13 @@ class Scenario:
     )
     costs: Costs = field(default=Costs(), metadata={"unit": "", "label": "Host costs", "source": "engine, set once"})
 
+    def __new__(cls, *args: Any, **inputs: Any) -> Scenario:
+        """Refuses names that are no inputs, as Python would, but with the name that was probably meant."""
+        for name in inputs:
+            if name not in cls.__dataclass_fields__:
+                raise TypeError(f"Scenario has no input {name!r}; {_near(name)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for item in fields(self):
             _check_field(item, getattr(self, item.name))
@@ -246,7 +254,7 @@ class Scenario:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ScenarioError(f"unknown input {unknown[0]!r}; known are {', '.join(sorted(known))}")
+            raise ScenarioError(f"unknown input {unknown[0]!r}; {_near(unknown[0])}")
         made = dict(values)
         try:
             made["plan"] = tuple(a if isinstance(a, Action) else Action(**a) for a in made.get("plan", ()))
@@ -256,6 +264,13 @@ class Scenario:
         except TypeError as error:
             raise ScenarioError(f"plan, phases or costs: {error}") from error
         return cls(**made)
+
+
+def _near(name: str) -> str:
+    """The inputs that a wrong name may have meant: those that begin with it, then those that look like it; or all."""
+    known = [item.name for item in fields(Scenario)]
+    near = [one for one in known if one.startswith(name)] or get_close_matches(name, known)
+    return f"did you mean {' or '.join(near[:3])}?" if near else f"known are {', '.join(sorted(known))}"
 
 
 def check_value(name: str, value: Any) -> None:
