@@ -69,8 +69,9 @@ class UnitError(ValueError):
 def parse_quantity(text: str, unit: str, *, bare: bool = True) -> float:
     """The number that `text` means, in `unit`: "bytes", "bytes/s", "s", "pages" or "" (a plain number or a percentage).
 
-    `bare`: whether a number without a unit is taken, as one of `unit`. Unit names are taken in any case where that is not ambiguous: "64 Kb" could be bits, so it is refused. Negative
-    numbers are read (a `Scenario` says which are allowed); nan and infinity are not numbers here. Raises `UnitError`.
+    `bare`: whether a number without a unit is taken, as one of `unit`. Unit names are taken in any case where that is
+    not ambiguous: "64 Kb" could be bits, so it is refused. Negative numbers are read (a `Scenario` says which are
+    allowed); nan and infinity are not numbers here. Raises `UnitError`.
     """
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:

@@ -82,7 +82,7 @@ def _stop(draw: Draw) -> Task:
     shown = draw.shuffled(right)
     before_cpus = tuple(one for one in right if one != SAVE)
     at = before_cpus.index(CPUS)
-    wrongs = (
+    wrongs: tuple[Wrong, ...] = (
         Wrong(_moved(right, SAVE, SYNC), "The save writes pages of guest memory. A sync that came before it does not "
                                          "know "
                                          "of them, and the tables would stay behind."),

@@ -128,8 +128,8 @@ def _converges(draw: Draw) -> Task:
         working_set = bandwidth * limit_s * (draw.choice((0.5, 0.9)) if small else draw.choice((1.5, 4)))
         given = (1024 * MIB, rate, working_set, bandwidth, limit_s)
         cases.append(Case(given, _right(*given)))
-    bandwidth = draw.choice((32, 64, 100)) * float(MIB)
-    equal = (1024 * MIB, bandwidth, 2 * bandwidth, bandwidth, 0.3)
+    speed = draw.choice((32, 64, 100)) * float(MIB)
+    equal = (1024 * MIB, speed, 2 * speed, speed, 0.3)
     cases.append(Case(equal, _right(*equal)))
     key = Function("converges", _right, tuple(cases), (
         Wrong(_only_rate, "It behaves as if only the rates were compared: the second way never came true. Are its "

@@ -61,8 +61,8 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
             palette: Palette = LIGHT) -> Panels:
     """Bytes still to send against the threshold: the curve, the exact counts after syncs (diamonds), both thresholds.
 
-    `recorded` adds another run as dashes on the same seconds, on top of the curve. The vertical axis is logarithmic from one
-    page up and linear below, so that 0 has a place.
+    `recorded` adds another run as dashes on the same seconds, on top of the curve. The vertical axis is logarithmic
+    from one page up and linear below, so that 0 has a place.
     """
     axes, seen = panels(trace, ax, palette, 4.2)
     views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
