@@ -93,7 +93,8 @@ def test_where_only_one_of_two_sweeps_converges_a_hatch_says_which(swept) -> Non
         assert len(cells.get_paths()) == differ
         assert to_hex(cells.get_edgecolor()[0]) == (LIGHT.ink, LIGHT.dirty)[hatched]
         assert "converges by textbook only" in [text.get_text() for text in view.get_legend().get_texts()]
-    assert not [found for found in convergence_map(swept, beside=swept).collections if isinstance(found, PolyCollection)]
+    same = convergence_map(swept, beside=swept)
+    assert not [found for found in same.collections if isinstance(found, PolyCollection)]
 
 
 def test_only_runs_with_such_inputs_are_on_a_map_of_inputs(runs) -> None:
