@@ -131,7 +131,7 @@ def _converges(draw: Draw) -> Task:
     speed = draw.choice((32, 64, 100)) * float(MIB)
     equal = (1024 * MIB, speed, 2 * speed, speed, 0.3)
     cases.append(Case(equal, _right(*equal)))
-    key = Function("converges", _right, tuple(cases), (
+    key = Function("converges", _right, tuple(cases), told=_in_words, wrongs=(
         Wrong(_only_rate, "It behaves as if only the rates were compared: the second way never came true. Are its "
                           "units bytes, bytes/s and seconds?"),
         Wrong(_not_less, "At R = B each round is as long as the one before: nothing shrinks."),
@@ -139,7 +139,7 @@ def _converges(draw: Draw) -> Task:
                          "converges with any working set."),
         Wrong(_whole_ram, "It compares all of the memory with the threshold. After the first round only the working "
                           "set "
-                          "can be dirty.")), told=_in_words)
+                          "can be dirty.")))
     return Task(
         "Write converges(ram_bytes, rate, working_set_bytes, bandwidth, limit_s): True if the textbook's migration "
         "converges. Rates are in bytes per second.", key,

@@ -103,9 +103,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the learner's, called with each case. `driver`: who calls it (`drivers.DRIVERS`).
+    """A function of the learner's, called with each case. `driver` calls it (`drivers.DRIVERS`), `told` says a case in words.
 
-    `right` is a function that passes; `wrongs` hold functions that make the usual mistakes. `told`: a case in words.
+    `right` is a function that passes; `wrongs` hold functions that make the usual mistakes.
     """
 
     name: str

@@ -39,7 +39,7 @@ INPUTS: tuple[_Input, ...] = (
 )
 
 _WORDS = {
-    "qemu": "rate × limit", "fixed": "fixed (the document’s)", "hot_cold": "hot and cold",
+    "qemu": "rate × limit", "fixed": "fixed (seed)", "hot_cold": "hot and cold",
     "lab_random": "random (lab)", "stop": "at the stop", "t0": "at T0", "each_sync": "at each sync",
     "pre_save": "in pre_save",
 }

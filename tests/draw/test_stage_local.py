@@ -194,7 +194,7 @@ def test_each_preset_shows_what_its_name_says(preset: Preset) -> None:
         "Converges slowly": outcome.status == "completed" and len(loop) > 10 and rate < limit,
         "Never converges": outcome.status == "cancelled" and "never below the threshold" in outcome.reason,
         "Working set below threshold": outcome.status == "completed" and len(loop) == 1 and rate > 4 * limit,
-        "The document’s 64 KiB": len(loop) > len([one for one in default.passes() if not one.final]),
+        "The seed’s 64 KiB": len(loop) > len([one for one in default.passes() if not one.final]),
         "Too fast, converges all the same": outcome.status == "completed" and rate > limit,
         "Tables saved too early": outcome.status == "completed" and len(lost) > 0,
     }
