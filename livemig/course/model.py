@@ -103,7 +103,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the learner's, called with each case. `driver` calls it (`drivers.DRIVERS`), `told` says a case in words.
+    """A function of the learner's, called with each case. `driver` calls it (`DRIVERS`), `told` says a case in words.
 
     `right` is a function that passes; `wrongs` hold functions that make the usual mistakes.
     """
