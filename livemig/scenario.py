@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any
 
 __all__ = [
@@ -181,11 +182,11 @@ class Scenario:
         "qemu",
         "Switchover rule",
         SWITCHOVER_RULES,
-        "qemu: measured bandwidth x downtime-limit; fixed: the seed's number of bytes",
+        "qemu: measured bandwidth x downtime-limit; fixed: the document's number of bytes",
     )
     downtime_limit_s: float = _number(0.3, "s", "Downtime limit", 0, 2000, _QEMU, slider=(0.01, 2))
     fixed_threshold_bytes: int = _number(
-        64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the seed: usually 64 KB", slider=(4 * KIB, 256 * MIB)
+        64 * KIB, "bytes", "Fixed threshold", 0, 16 * TIB, "the document: usually 64 KB", slider=(4 * KIB, 256 * MIB)
     )
     avail_switchover_bandwidth_bytes_per_s: float | None = _number(
         None,
@@ -240,6 +241,13 @@ class Scenario:
     )
     costs: Costs = field(default=Costs(), metadata={"unit": "", "label": "Host costs", "source": "engine, set once"})
 
+    def __new__(cls, *args: Any, **inputs: Any) -> Scenario:
+        """Refuses names that are no inputs, as Python would, but with the name that was probably meant."""
+        for name in inputs:
+            if name not in cls.__dataclass_fields__:
+                raise TypeError(f"Scenario has no input {name!r}; {_near(name)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for item in fields(self):
             _check_field(item, getattr(self, item.name))
@@ -265,7 +273,7 @@ class Scenario:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ScenarioError(f"unknown input {unknown[0]!r}; known are {', '.join(sorted(known))}")
+            raise ScenarioError(f"unknown input {unknown[0]!r}; {_near(unknown[0])}")
         made = dict(values)
         try:
             made["plan"] = tuple(a if isinstance(a, Action) else Action(**a) for a in made.get("plan", ()))
@@ -275,6 +283,13 @@ class Scenario:
         except TypeError as error:
             raise ScenarioError(f"plan, phases or costs: {error}") from error
         return cls(**made)
+
+
+def _near(name: str) -> str:
+    """The inputs that a wrong name may have meant: those that begin with it, then those that look like it; or all."""
+    known = [item.name for item in fields(Scenario)]
+    near = [one for one in known if one.startswith(name)] or get_close_matches(name, known)
+    return f"did you mean {' or '.join(near[:3])}?" if near else f"known are {', '.join(sorted(known))}"
 
 
 def check_value(name: str, value: Any) -> None:

@@ -100,7 +100,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Mark:
-    """A time point of the seed's list: T0, T1 .. Tn, Tn+1 .. Tn+4."""
+    """A time point of the document's list: T0, T1 .. Tn, Tn+1 .. Tn+4."""
 
     label: str
     t_s: float

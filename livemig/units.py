@@ -46,12 +46,13 @@ _UNITS: Mapping[str, Mapping[str, Decimal]] = MappingProxyType({
     "bytes": _BYTES | _BITS, "bytes/s": _RATES, "s": _SECONDS, "pages": {"pages": Decimal(1), "page": Decimal(1)},
     "": {"%": Decimal("0.01")},
 })
-_EXPECTED: Mapping[str, str] = MappingProxyType({
-    "bytes": "a size, such as 64KiB, 256MiB, 1.5 GiB, 64 kB or 4096 (bytes)",
-    "bytes/s": "a rate, such as 32MiB/s, 20 MB/s, 1Gbit/s or 1048576 (bytes per second)",
-    "s": "a time, such as 300ms, 2.5s, 250us, 1 min or 0.3 (seconds)",
-    "pages": "a number of pages, such as 1000",
-    "": "a number, such as 4 or 0.5",
+# What is expected, and how a number without a unit is read, which not everyone takes (`bare`).
+_EXPECTED: Mapping[str, tuple[str, str]] = MappingProxyType({
+    "bytes": ("a size, such as 64KiB, 256MiB, 1.5 GiB, 64 kB", " or 4096 (bytes)"),
+    "bytes/s": ("a rate, such as 32MiB/s, 20 MB/s, 1Gbit/s", " or 1048576 (bytes per second)"),
+    "s": ("a time, such as 300ms, 2.5s, 250us, 1 min", " or 0.3 (seconds)"),
+    "pages": ("a number of pages, such as 1000", ""),
+    "": ("a number, such as 4 or 0.5", ""),
 })
 # Exponents have at most three digits: what a float holds, and nothing that makes arithmetic long.
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S*)\s*", re.ASCII)
@@ -65,22 +66,25 @@ class UnitError(ValueError):
     """A text that is no such quantity; the message names the text, what was expected, and examples."""
 
 
-def parse_quantity(text: str, unit: str) -> float:
+def parse_quantity(text: str, unit: str, *, bare: bool = True) -> float:
     """The number that `text` means, in `unit`: "bytes", "bytes/s", "s", "pages" or "" (a plain number or a percentage).
 
-    Unit names are taken in any case where that is not ambiguous: "64 Kb" could be bits, so it is refused. Negative
-    numbers are read (a `Scenario` says which are allowed); nan and infinity are not numbers here. Raises `UnitError`.
+    `bare`: whether a number without a unit is taken, as one of `unit`. Unit names are taken in any case where that is
+    not ambiguous: "64 Kb" could be bits, so it is refused. Negative numbers are read (a `Scenario` says which are
+    allowed); nan and infinity are not numbers here. Raises `UnitError`.
     """
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
-        raise UnitError(f"{_shown(text)} is not {_EXPECTED[unit]}")
+        raise UnitError(f"{_shown(text)} is not {_expected(unit, bare)}")
     number, name = match.groups()
-    factor = _factor(name, unit, text)
+    if not (name or bare) and _EXPECTED[unit][1]:
+        raise UnitError(f"{_shown(text)} has no unit; expected {_expected(unit, bare)}")
+    factor = _factor(name, unit, text, bare)
     if not math.isfinite(float(number)):
-        raise UnitError(f"{_shown(text)} is too large for a number; expected {_EXPECTED[unit]}")
+        raise UnitError(f"{_shown(text)} is too large for a number; expected {_expected(unit, bare)}")
     value = float(Decimal(number) * factor)
     if not math.isfinite(value):
-        raise UnitError(f"{_shown(text)} is too large for a number of {unit}; expected {_EXPECTED[unit]}")
+        raise UnitError(f"{_shown(text)} is too large for a number of {unit}; expected {_expected(unit, bare)}")
     return value
 
 
@@ -163,7 +167,12 @@ def _below_1024(value: float, digits: int) -> str:
     return str(round(value)) if 999.5 <= abs(value) < 1024.5 else format_number(value, digits)
 
 
-def _factor(name: str, unit: str, text: str) -> Decimal:
+def _expected(unit: str, bare: bool) -> str:
+    named, plain = _EXPECTED[unit]
+    return named + plain if bare else named
+
+
+def _factor(name: str, unit: str, text: str, bare: bool) -> Decimal:
     units = _UNITS[unit]
     if not name:
         return Decimal(1)
@@ -174,15 +183,15 @@ def _factor(name: str, unit: str, text: str) -> Decimal:
         if name[1] == "b":
             bits = right.replace("B", "bit")
             raise UnitError(f"{_shown(text)}: {name} could be bits or bytes; write {right} for bytes, {bits} for bits")
-        return units[right] if right in units else _unknown(name, unit, text)
+        return units[right] if right in units else _unknown(name, unit, text, bare)
     near = [known for known in units if known.lower() == name.lower()]
     values = {units[known] for known in near}
-    return values.pop() if len(values) == 1 else _unknown(name, unit, text)
+    return values.pop() if len(values) == 1 else _unknown(name, unit, text, bare)
 
 
-def _unknown(name: str, unit: str, text: str) -> Decimal:
+def _unknown(name: str, unit: str, text: str, bare: bool) -> Decimal:
     hint = f" (did you mean {name}/s?)" if f"{name}/s" in _UNITS[unit] else ""
-    raise UnitError(f"{_shown(text)} is not {_EXPECTED[unit]}{hint}")
+    raise UnitError(f"{_shown(text)} is not {_expected(unit, bare)}{hint}")
 
 
 def _shown(text: str) -> str:

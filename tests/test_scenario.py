@@ -42,6 +42,14 @@ def test_nonsense_gets_one_clear_message(changes, message):
 
 
 def test_unknown_inputs_are_named():
+    with pytest.raises(TypeError, match=r"no input 'dirty_rate'; did you mean dirty_rate_bytes_per_s\?"):
+        Scenario(dirty_rate=20e6)
+    with pytest.raises(TypeError, match=r"no input 'downtime_limt_s'; did you mean downtime_limit_s"):
+        Scenario(downtime_limt_s=1.0)
+    with pytest.raises(TypeError, match="no input 'xyz'; known are accelerator, "):
+        Scenario(xyz=1)
+    with pytest.raises(TypeError, match=r"pass a Scenario, as in simulate\(Scenario\(downtime_limit_s=...\)\)"):
+        simulate(downtime_limit_s=1.0)
     with pytest.raises(ScenarioError, match="unknown input 'bandwith'"):
         Scenario.from_dict({"bandwith": 1})
     with pytest.raises(ScenarioError, match="plan, phases or costs"):

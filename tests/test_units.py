@@ -177,3 +177,14 @@ def test_units_import_nothing_of_livemig() -> None:
     code = "import sys, livemig.units; print(sorted(m for m in sys.modules if m.startswith(('livemig', 'numpy'))))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['livemig', 'livemig.units']"
+
+
+@pytest.mark.parametrize(("unit", "text", "said"), [
+    ("bytes", "4096", "'4096' has no unit; expected a size, such as 64KiB, 256MiB, 1.5 GiB, 64 kB"),
+    ("s", "0.3", "'0.3' has no unit; expected a time, such as 300ms, 2.5s, 250us, 1 min"),
+    ("bytes/s", "5 parsecs", "'5 parsecs' is not a rate, such as 32MiB/s, 20 MB/s, 1Gbit/s")])
+def test_where_a_unit_is_asked_for_no_example_goes_without(unit, text, said):
+    with pytest.raises(UnitError) as caught:
+        parse_quantity(text, unit, bare=False)
+    assert str(caught.value) == said
+    assert parse_quantity("3", "", bare=False) == 3

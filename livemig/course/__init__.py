@@ -23,7 +23,8 @@ from livemig.course.progress_file import ProgressError
 from livemig.course.words import glossary, term
 
 __all__ = ["exercise", "check", "hint", "answer", "key", "use_seed", "progress", "keep_progress_in",
-           "export_progress", "import_progress", "glossary", "term", "Desk", "EXERCISES", "CourseError", "ProgressError"]
+           "export_progress", "import_progress", "glossary", "term", "Desk", "EXERCISES", "CourseError",
+           "ProgressError"]
 
 _desk = Desk(EXERCISES)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from livemig.course import progress_file
-from livemig.course.judge import LETTERS, judge, shown_key
+from livemig.course.judge import LETTERS, example_of, judge, shown_key
 from livemig.course.model import Bytes, CourseError, Exercise, Function, Number, Order, Task
 from livemig.course.shown import Shown, ShownTable
 
@@ -157,7 +158,9 @@ class Desk:
     def _find(self, exercise_id: str, seed: int | None) -> tuple[Exercise, int, Task]:
         exercise = self._exercises.get(str(exercise_id))
         if exercise is None:
-            raise CourseError(f"no exercise {exercise_id!r}; there are {', '.join(self._exercises)}")
+            near = get_close_matches(str(exercise_id), self._exercises, n=4)
+            known = f"near it are {', '.join(sorted(near))}" if near else f"there are {', '.join(self._exercises)}"
+            raise CourseError(f"no exercise {exercise_id!r}; {known}")
         used = self._seeds.get(exercise.id, self._seed) if seed is None else seed
         return exercise, used, exercise.task(used)
 
@@ -186,10 +189,10 @@ def _how_to(task: Task) -> str:
     key = task.key
     match key:
         case Number():
-            units = {"bytes": "Give a size with its unit, such as '12.3 MiB'.", "s": "Give a time, such as '78.9 ms'.",
-                     "bytes/s": "Give a rate with its unit, such as '45.6 MiB/s'.", "": "Give a number."}
+            units = {"bytes": "Give a size with its unit, such as {}.", "s": "Give a time with its unit, such as {}.",
+                     "bytes/s": "Give a rate with its unit, such as {}.", "": "Give a number."}
             off = f" {key.tolerance * 100:g} % off is near enough." if key.tolerance else ""
-            return units[key.unit] + off
+            return units[key.unit].format(repr(example_of(key))) + off
         case Bytes():
             return f"Give {key.layout.size_bytes} bytes in hexadecimal, the lowest address first."
         case Order():

@@ -30,6 +30,9 @@ def _threshold(draw: Draw) -> Task:
                                  "downtime limit is what it multiplies by."),
         (value / 8, "MiB/s are bytes already, nothing is to be divided by 8."),
         (speed, "That is what one second carries; the guest may be stopped for the downtime limit only."),
+        (1000 * value, f"A thousand times too large: {limit_ms} ms are {limit_s:g} s."),
+        (speed / limit_s, "You divided by the limit. The longer the guest may be stopped, the more may be left: it is "
+                          "a product."),
         tolerance=0.01)
     return Task(
         f"QEMU measures that it sends {bandwidth} MiB/s. The downtime limit is {limit_ms} ms. Below how many pending "
@@ -55,7 +58,7 @@ STEPS: dict[str, Callable[[Event], bool]] = {
     "the dirty bitmap is read for the last time (sync)": lambda e: e.kind == "sync",
     "the last pages are sent": lambda e: e.kind == "send" and e.name == "ram",
 }
-SAVE, SYNC, PAGES, CPUS = (list(STEPS)[i] for i in (2, 4, 5, 1))
+SAVE, SYNC, PAGES, CPUS, STOP = (list(STEPS)[i] for i in (2, 4, 5, 1, 3))
 
 
 @cache
@@ -79,7 +82,7 @@ def _stop(draw: Draw) -> Task:
     shown = draw.shuffled(right)
     before_cpus = tuple(one for one in right if one != SAVE)
     at = before_cpus.index(CPUS)
-    wrongs = (
+    wrongs: tuple[Wrong, ...] = (
         Wrong(_moved(right, SAVE, SYNC), "The save writes pages of guest memory. A sync that came before it does not "
                                          "know "
                                          "of them, and the tables would stay behind."),
@@ -88,6 +91,10 @@ def _stop(draw: Draw) -> Task:
                                           "is what saving in pre_save would do."),
         Wrong((*before_cpus[:at], SAVE, *before_cpus[at:]), "While a virtual CPU runs, it can change its mappings; KVM "
                                                             "refuses to save then (EBUSY)."))
+    if STOP in chosen:
+        rest = tuple(one for one in right if one != STOP)
+        wrongs += (Wrong((STOP, *rest), "STOP comes after the stop: do_vm_stop sends it when the processors are halted "
+                                        "and the handlers have run. It tells others what has happened."),)
     return Task(
         "Put these steps of the switchover into QEMU's order.", Order(right, shown, wrongs),
         ("Who could still change the tables while they are saved?",
@@ -109,6 +116,7 @@ def _any_rate(draw: Draw) -> Task:
         (working_set / rate, "You divided by the dirty rate. How fast the guest writes no longer matters once all of "
                              "its "
                              "working set is dirty; what matters is how fast that is sent."),
+        (bandwidth / working_set, "You divided the wrong way round: a time is bytes divided by bytes per second."),
         (ram / rate, "Neither all of the memory nor the dirty rate counts: the working set has to be sent."),
         tolerance=0.02)
     value = format_time(working_set / bandwidth, 4)

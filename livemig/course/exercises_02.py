@@ -5,7 +5,7 @@ from __future__ import annotations
 from livemig.course.model import Case, Draw, Exercise, Function, Task, Wrong, number
 from livemig.engine.closed_form import Textbook, textbook
 from livemig.scenario import MIB
-from livemig.units import format_size, format_time
+from livemig.units import format_rate, format_size, format_time
 
 __all__ = ["EXERCISES"]
 
@@ -29,11 +29,13 @@ def _total_time(draw: Draw) -> Task:
     decimal = textbook(**{**given, "ram_bytes": given["ram_bytes"] * 1000 / 1024})
     key = number(
         told.total_time_s, "s",
+        (bulk_s / (1 - factor), "That is the sum of infinitely many rounds. Pre-copy ends as soon as what is left fits "
+                                "under the threshold; that rest is sent in the stop."),
         (bulk_s, "That is the first round only. What the guest wrote meanwhile has to be sent too, and so on."),
         (bulk_s * (1 + factor), "Those are two rounds. Go on until what is left fits under the threshold."),
         (bulk_s * (told.rounds + 1), "The rounds are not equally long: each one sends only what the one before left."),
         (decimal.total_time_s, "You took 1 GiB for 1000 MiB; it has 1024."),
-        tolerance=0.005)
+        tolerance=0.001, example="78.91 s")
     lengths = [bulk_s * factor**k for k in range(told.rounds)]
     return Task(
         f"{words} How long does the migration take by the textbook, the stop included?", key,
@@ -57,7 +59,7 @@ def _rounds(draw: Draw) -> Task:
         (told.dirty_sync_count, "That is how often QEMU would read the dirty log: once at the start, once after each "
                                 "round, "
                                 "once after the stop."),
-        tolerance=0.0)
+        tolerance=0.0, noun="rounds")
     return Task(
         f"{words} How many rounds are sent while the guest runs (by the textbook)?", key,
         (f"The threshold is {format_size(threshold)}.",
@@ -100,6 +102,15 @@ def _only_rate(ram_bytes: float, rate: float, working_set_bytes: float, bandwidt
     return rate < bandwidth
 
 
+def _not_less(ram_bytes: float, rate: float, working_set_bytes: float, bandwidth: float, limit_s: float) -> bool:
+    return rate <= bandwidth or working_set_bytes <= bandwidth * limit_s
+
+
+def _in_words(ram_bytes: float, rate: float, working_set_bytes: float, bandwidth: float, limit_s: float) -> str:
+    return (f"the guest writes {format_rate(rate)} on a working set of {format_size(working_set_bytes)}, the migration "
+            f"sends {format_rate(bandwidth)}, and in {format_time(limit_s)} that is {format_size(bandwidth * limit_s)}")
+
+
 def _only_set(ram_bytes: float, rate: float, working_set_bytes: float, bandwidth: float, limit_s: float) -> bool:
     return working_set_bytes <= bandwidth * limit_s
 
@@ -123,10 +134,13 @@ def _converges(draw: Draw) -> Task:
         working_set = bandwidth * limit_s * (draw.choice((0.5, 0.9)) if small else draw.choice((1.5, 4)))
         given = (1024 * MIB, rate, working_set, bandwidth, limit_s)
         cases.append(Case(given, _right(*given)))
-    key = Function("converges", _right, tuple(cases), (
-        Wrong(_only_rate, "It compares the rates only. A guest that writes faster converges too when its working set "
-                          "fits "
-                          "under the threshold."),
+    speed = draw.choice((32, 64, 100)) * float(MIB)
+    equal = (1024 * MIB, speed, 2 * speed, speed, 0.3)
+    cases.append(Case(equal, _right(*equal)))
+    key = Function("converges", _right, tuple(cases), told=_in_words, wrongs=(
+        Wrong(_only_rate, "It behaves as if only the rates were compared: the second way never came true. Are its "
+                          "units bytes, bytes/s and seconds?"),
+        Wrong(_not_less, "At R = B each round is as long as the one before: nothing shrinks."),
         Wrong(_only_set, "It looks at the working set only. A guest that writes more slowly than the migration sends "
                          "converges with any working set."),
         Wrong(_whole_ram, "It compares all of the memory with the threshold. After the first round only the working "

@@ -19,12 +19,16 @@ from livemig.course.model import Bytes, Case, Function, Key, Number, Order, Task
 from livemig.course.runner import run_cases
 from livemig.units import UnitError, format_quantity, parse_quantity
 
-__all__ = ["Verdict", "judge", "key_text", "shown_key"]
+__all__ = ["Verdict", "example_of", "judge", "key_text", "shown_key"]
 
 LONGEST_ARGUMENT = 70  # characters of it that are told; a list of polls has thousands
 LETTERS = "ABCDEFGHIJKLMNOP"
 # How answers are written; no exercise has such a key.
 _EXAMPLES = {"bytes": "12.3 MiB", "bytes/s": "45.6 MiB/s", "s": "78.9 ms", "": "42"}
+# How far off an answer is whose units were mixed up, and what was probably done.
+_FACTORS = ((1000, "a thousand times", "ms and s, or one prefix for the next"),
+            (1024, "1024 times", "KiB, MiB and GiB"),
+            (8, "eight times", "bits and bytes"))
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,10 @@ class Unreadable(ValueError):
 
 def judge(task: Task, answer: Any) -> Verdict:
     """Compare an answer with the task's key; never raises for what a learner answers."""
-    if answer is None or answer is Ellipsis or (isinstance(answer, str) and not answer.strip()):
+    if answer is Ellipsis:
         return Verdict(None, "No answer yet: put yours in the place of the dots.")
+    if answer is None or (isinstance(answer, str) and not answer.strip()):
+        return Verdict(None, "No answer given.")
     try:
         return _judge(task.key, answer)
     except Unreadable as error:
@@ -61,26 +67,60 @@ def _usual(wrongs: Sequence[Wrong], same: Callable[[Any], bool], otherwise: str)
 @_judge.register
 def _number(key: Number, answer: Any) -> Verdict:
     value = _read_number(key, answer)
+    told = _as_written(key, answer, value)
     if key.near(value, key.value):
-        return Verdict(True, f"{format_quantity(value, key.unit)} is right.")
-    otherwise = f"{format_quantity(value, key.unit)} is too {'large' if value > key.value else 'small'}."
+        return Verdict(True, f"{told} is right.")
+    otherwise = f"{told} is {_how_far(key, value)}."
     return _usual(key.wrongs, lambda wrong: key.near(value, wrong), otherwise)
 
 
+def _as_written(key: Number, answer: Any, value: float) -> str:
+    """The answer in the learner's own unit; in a usual one too, where that is another."""
+    usual = format_quantity(value, key.unit)
+    written = " ".join(str(answer).split()) if key.unit and isinstance(answer, str) else usual
+    same = _with_points(written).replace(" ", "") == usual.replace(" ", "")
+    return usual if same else f"{written} ({usual})"
+
+
+def _how_far(key: Number, value: float) -> str:
+    way = "large" if value > key.value else "small"
+    for factor, words, units in _FACTORS if key.unit else ():
+        if key.near(value, key.value * factor) or key.near(value, key.value / factor):
+            return f"{words} too {way}; look at the units ({units})"
+    return f"too {way}"
+
+
+def example_of(key: Number) -> str:
+    """How an answer to this key could be written; never the key's own value."""
+    return key.example or _EXAMPLES[key.unit]
+
+
 def _read_number(key: Number, answer: Any) -> float:
-    example = _EXAMPLES[key.unit]
+    example = example_of(key)
     if hasattr(answer, "item") and getattr(answer, "shape", None) == ():
         answer = answer.item()
     if isinstance(answer, bool) or not isinstance(answer, int | float | str):
         raise Unreadable(f"expected a number such as {example!r}, found {type(answer).__name__}.")
-    text = answer if isinstance(answer, str) else repr(answer)
+    text = _with_points(answer) if isinstance(answer, str) else repr(answer)
+    if key.noun:
+        text = re.sub(rf"\s*\b{key.noun.removesuffix('s')}s?\s*$", "", text, flags=re.IGNORECASE)
     if key.unit and re.fullmatch(r"\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*", text):
         raise Unreadable(f"{text.strip()} of what? Write the unit too, such as {example!r}.")
     try:
-        value = parse_quantity(text, key.unit)
+        value = parse_quantity(text, key.unit, bare=False)
     except UnitError as error:
         raise Unreadable(f"{error}.") from None
     return value if math.isfinite(value) else 0.0
+
+
+def _with_points(text: str) -> str:
+    """A decimal comma as a point ("7,2 MiB"). One before three digits could be either, so it is asked for."""
+    if text.count(",") != 1 or "." in text:
+        return text
+    if re.search(r"\d,\d{3}(?!\d)", text):
+        raise Unreadable(f"the comma in {text.strip()!r} could stand before thousands or before decimals; write a "
+                         "decimal point, or no comma.")
+    return re.sub(r"(?<=\d),(?=\d)", ".", text)
 
 
 @_judge.register
@@ -158,6 +198,8 @@ def _function(key: Function, answer: Any) -> Verdict:
     first = key.cases[failed[0]]
     told = (f"{_called(key, first)} gave {_value(values[failed[0]])}, expected "
             f"{_value(plain(first.expected))}; right in {len(values) - len(failed)} of {len(values)} cases.")
+    if key.told is not None:
+        told += f" That case in words: {key.told(*first.args)}."
     reason = next((wrong.reason for wrong in key.wrongs if _alike(key, wrong.answer, values)), "")
     return Verdict(False, f"{reason} {told}".strip() + said)
 

@@ -24,6 +24,10 @@ MOST_DRAWS = 200
 class CourseError(ValueError):
     """An exercise, seed or file that there is not; the message names it and what there is."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message only, for where this was raised says nothing to a learner."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -37,20 +41,24 @@ class Wrong:
 class Number:
     """A quantity in `unit` ("bytes", "bytes/s", "s" or "" for a plain number).
 
-    `tolerance`: relative, 0 for whole numbers.
+    `tolerance`: relative, 0 for whole numbers. `noun`: what a plain number counts ("rounds"); it may be written too.
+    `example`: how an answer is written, where the unit's usual example would be another magnitude.
     """
 
     value: float
     unit: str
     wrongs: tuple[Wrong, ...] = ()
     tolerance: float = 0.02
+    noun: str = ""
+    example: str = ""
 
     def near(self, value: float, other: float) -> bool:
         """Whether two values are the same answer."""
         return abs(value - other) <= self.tolerance * abs(other) + (1e-9 if self.tolerance == 0 else 0)
 
 
-def number(value: float, unit: str, *wrongs: tuple[float, str], tolerance: float = 0.02) -> Number:
+def number(value: float, unit: str, *wrongs: tuple[float, str], tolerance: float = 0.02, noun: str = "",
+           example: str = "") -> Number:
     """A `Number` without those wrong answers that this draw's numbers make as good as the key or as another one.
 
     The first of `wrongs` is kept in any case: where it cannot be told from the key, the next draw is taken.
@@ -60,7 +68,7 @@ def number(value: float, unit: str, *wrongs: tuple[float, str], tolerance: float
         others = [value, *(wrong.answer for wrong in kept)]
         if not kept or all(_apart(answer, other, tolerance) for other in others):
             kept.append(Wrong(answer, reason))
-    return Number(value, unit, tuple(kept), tolerance)
+    return Number(value, unit, tuple(kept), tolerance, noun, example)
 
 
 def _apart(a: float, b: float, tolerance: float) -> bool:
@@ -95,7 +103,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the learner's, called with each case. `driver`: who calls it (`drivers.DRIVERS`).
+    """A function of the learner's, called with each case. `driver` calls it (`DRIVERS`), `told` says a case in words.
 
     `right` is a function that passes; `wrongs` hold functions that make the usual mistakes. `solution`: Python that a
     learner could have written, with `livemig` at most imported; an instructor's notebook has it in its cell.
@@ -105,6 +113,7 @@ class Function:
     right: Callable[..., Any]
     cases: tuple[Case, ...]
     wrongs: tuple[Wrong, ...] = ()
+    told: Callable[..., str] | None = None
     driver: str = "plain"
     tolerance: float = 1e-6
     solution: str = field(kw_only=True)

@@ -1,7 +1,7 @@
 """Figures of a Trace in matplotlib: timeline, pending curve, sequence diagram. Each takes `ax=` and returns its axes.
 
 They draw what the Trace has and invent nothing, so a recording and a simulated run look alike. `recorded=` puts
-another run behind the first one, in grey. Labels place themselves when the figure is drawn, so they neither overlap
+another run beside the first one. Labels place themselves when the figure is drawn, so they neither overlap
 nor are cut.
 """
 
@@ -28,9 +28,10 @@ ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
 HALF = 0.36
 LABEL_FROM = 0.04  # narrower stretches, as a share of the view, never have room for a word
 ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
-SEEDS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the seed
+DOCUMENTS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the project's founding document
 LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
 BURST_POINTS = 17
+WIDE_POINTS = 3.4  # the curve under another run's dashes
 
 
 def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
@@ -60,19 +61,20 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
             palette: Palette = LIGHT) -> Panels:
     """Bytes still to send against the threshold: the curve, the exact counts after syncs (diamonds), both thresholds.
 
-    `recorded` adds another run as a dashed grey curve on the same seconds. The vertical axis is logarithmic from one
-    page up and linear below, so that 0 has a place.
+    `recorded` adds another run as dashes on the same seconds, on top of the curve. The vertical axis is logarithmic
+    from one page up and linear below, so that 0 has a place.
     """
     axes, seen = panels(trace, ax, palette, 4.2)
     views: list[tuple[Axes, float, float]] = [(axes.whole, 0.0, 1.0)]
     if axes.lens is not None and seen is not None:
         views.append((axes.lens, seen.stop_s, 1e3))
-    top = max([4 * SEEDS_THRESHOLD_BYTES, *(v for _, v in _curve(trace) if v == v)]) * 4
+    top = max([4 * DOCUMENTS_THRESHOLD_BYTES, *(v for _, v in _curve(trace) if v == v)]) * 4
     for view, zero_s, scale in views:
         _byte_axis(view, top, palette)
-        if recorded is not None and view is axes.whole:
-            _line(view, recorded, zero_s, scale, color=palette.edge, lw=1.4, ls=(0, palette.other_dashes))
-        _line(view, trace, zero_s, scale, color=palette.dirty, lw=1.6)
+        beside = recorded is not None and view is axes.whole
+        _line(view, trace, zero_s, scale, color=palette.dirty, lw=WIDE_POINTS if beside else 1.6)
+        if recorded is not None and beside:  # on top: where both runs agree, the dashes lie on the wider curve
+            _line(view, recorded, zero_s, scale, color=palette.ink, lw=1.1, ls=(0, palette.other_dashes))
         _exact(view, trace, zero_s, scale, palette)
         _thresholds(view, trace, zero_s, scale, palette)
         if seen is not None:
@@ -140,7 +142,7 @@ def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, ze
         if right < low or left > high:
             continue
         if span.row == "vm":
-            _vm_bar(view, span, left, right, palette)
+            _vm_bar(view, span, left, right, palette, _counted(trace, span))
         else:
             busy.setdefault(span.what, []).append((left, right))
     for what, stretches in busy.items():
@@ -164,7 +166,16 @@ def _pass_bar(view: Axes, one: Pass, palette: Palette, zero_s: float, scale: flo
                 ha="left" if right - left > 0.2 * (high - low) else "center")
 
 
-def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette) -> None:
+def _counted(trace: Trace, span: Span) -> str:
+    """What QEMU says of a stop whose band is longer: its downtime ends when the source is done."""
+    downtime_s, stop_s = trace.outcome.downtime_s, trace.mark("Tn+2")
+    length_s = span.end_s - span.start_s
+    if downtime_s is None or stop_s is None or not span.start_s <= stop_s < span.end_s or downtime_s > 0.9 * length_s:
+        return ""
+    return f"(QEMU counts {duration(downtime_s)})"
+
+
+def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette, counted: str) -> None:
     y = ROWS["VM"]
     if span.what == "running":
         view.barh(y, right - left, left=left, height=2 * HALF, color=palette.run, lw=0)
@@ -173,7 +184,8 @@ def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette)
     view.barh(y, right - left, left=left, height=2 * HALF, color=palette.paper, edgecolor=palette.ink, lw=0.9,
               hatch=palette.stop_hatch, zorder=3)
     words = f"stopped {duration(span.end_s - span.start_s)}"
-    text = FitText(view, left, right, y, (words, "stopped"), fontsize=9, color=palette.ink, ha="center", zorder=6)
+    texts = (f"{words}\n{counted}", words, "stopped") if counted else (words, "stopped")
+    text = FitText(view, left, right, y, texts, fontsize=9, color=palette.ink, ha="center", zorder=6)
     text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
 
 
@@ -247,7 +259,7 @@ def _exact(view: Axes, trace: Trace, zero_s: float, scale: float, palette: Palet
 
 
 def _thresholds(view: Axes, trace: Trace, zero_s: float, scale: float, palette: Palette) -> None:
-    view.axhline(SEEDS_THRESHOLD_BYTES, color=palette.ink, lw=0.8, ls=(0, (1, 2)))
+    view.axhline(DOCUMENTS_THRESHOLD_BYTES, color=palette.ink, lw=0.8, ls=(0, (1, 2)))
     t_s, value = trace.series("threshold")
     if len(t_s):
         view.step((np.append(t_s, max(trace.end_s, t_s[-1])) - zero_s) * scale, np.append(value, value[-1]),
@@ -272,7 +284,7 @@ def _byte_axis(view: Axes, top: float, palette: Palette) -> None:
 
 
 def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette) -> None:
-    """Names beside what they name: curve, threshold, the seed's threshold, and the other run."""
+    """Names beside what they name: curve, threshold, the document's threshold, and the other run."""
     def name(y: float, words: str, colour: str, above: bool = True, bold: bool = False) -> None:
         view.text(0.012, y * (1.12 if above else 0.85), words, color=colour, fontsize=9,
                   weight="bold" if bold else "normal", transform=view.get_yaxis_transform(),
@@ -280,10 +292,10 @@ def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: P
 
     _, threshold = trace.series("threshold")
     value = float(threshold[-1]) if len(threshold) else 0.0
-    # Pending is mostly above the threshold, so its name goes below the line, unless the seed's name is there.
-    near = SEEDS_THRESHOLD_BYTES <= value < SEEDS_THRESHOLD_BYTES * 32
-    if value != SEEDS_THRESHOLD_BYTES:
-        name(SEEDS_THRESHOLD_BYTES, "the seed's 64 KiB", palette.mute, above=not near)
+    # Pending is mostly above the threshold, so its name goes below the line, unless the document's name is there.
+    near = DOCUMENTS_THRESHOLD_BYTES <= value < DOCUMENTS_THRESHOLD_BYTES * 32
+    if value != DOCUMENTS_THRESHOLD_BYTES:
+        name(DOCUMENTS_THRESHOLD_BYTES, "the document's 64 KiB", palette.mute, above=not near)
     if value > 0:
         name(value, _threshold_words(trace, value), palette.ink, above=near, bold=True)
     first = next((v for _, v in _curve(trace)), None)
@@ -291,7 +303,7 @@ def _pending_labels(view: Axes, trace: Trace, recorded: Trace | None, palette: P
         name(first * 1.15, "pending", palette.dirty, bold=True)
     if recorded is not None:
         view.text(0.995, 0.985, f"- - -  {_who(recorded)}", transform=view.transAxes, ha="right", va="top", fontsize=9,
-                  color=palette.mute, path_effects=halo(palette))
+                  color=palette.ink, path_effects=halo(palette))
 
 
 def _threshold_words(trace: Trace, value: float) -> str:

@@ -2,7 +2,8 @@
 
 Theory of operation. A map draws what `livemig.sweep` returned for two fields. The boundary runs between the cells that
 converge and those that do not. `beside` is another sweep over the same two fields (another model, another grid): its
-boundary is drawn dashed, so that the textbook and QEMU's rules can be compared. `runs` are migrations that took place:
+boundary is drawn dashed, so that the textbook and QEMU's rules can be compared; where only one of the two converges, a
+hatch says which. `runs` are migrations that took place:
 a filled dot converged, a cross did not. A run is drawn where its other inputs are those of the map, within 5 %. With
 `ratios` the axes are what the textbook's answer depends on, dirty rate / bandwidth and working set / threshold; every
 run has a place there, and the textbook's boundary is the corner at (1, 1).
@@ -12,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -37,6 +41,7 @@ _OTHERS = ("ram_bytes", "dirty_rate_bytes_per_s", "working_set_bytes", "downtime
 RATIOS = ("dirty rate / bandwidth", "working set / (bandwidth × downtime limit)")
 
 Floats = NDArray[np.float64]
+_Side: TypeAlias = tuple[Floats, Floats, NDArray[np.bool_], str]  # both axes, what converges, the model's name
 
 
 class Mapped(Protocol):
@@ -87,7 +92,7 @@ def convergence_map(swept: Mapped, value: str = "total_time_s", *, beside: Mappe
     view.pcolormesh(*mesh, np.where(good, np.nan, 1.0), vmin=0, vmax=1,
                     cmap=LinearSegmentedColormap.from_list("none", [palette.well, palette.rule]), rasterized=True)
     _shades(view, swept, value, names, mesh, good, palette)
-    handles = [_boundary(view, x, y, good, _label(swept), palette.dirty, "-")]
+    handles: list[Artist] = [_boundary(view, x, y, good, _label(swept), palette.dirty, "-")]
     if beside is not None:
         x2, y2, names2 = _axes_of(beside, ratios)
         if set(names2) != set(names):
@@ -96,6 +101,7 @@ def convergence_map(swept: Mapped, value: str = "total_time_s", *, beside: Mappe
         if names2 != names:
             x2, y2 = y2, x2
         handles.append(_boundary(view, x2, y2, there, _label(beside), palette.ink, "--"))
+        handles += _disagreements(view, (x, y, good, _label(swept)), (x2, y2, there, _label(beside)), palette)
     handles += _dots(view, swept, list(runs), names, ratios, palette)
     _frame(view, names, (x, y), ratios, palette)
     view.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, -0.13), frameon=False, fontsize=9,
@@ -191,6 +197,27 @@ def _boundary(view: Axes, x: Floats, y: Floats, good: NDArray[np.bool_], label: 
     style: dict[str, Any] = {"color": colour, "lw": 2.0}
     view.plot(flat_x, flat_y, zorder=3, ls="-" if dashes == "-" else (0, (2, 1)), **style)
     return Line2D([], [], ls=dashes, label=f"boundary, {label}" + ("" if path else ": none here"), **style)
+
+
+def _disagreements(view: Axes, mine: _Side, other: _Side, palette: Palette) -> list[Patch]:
+    """Hatches over the cells of the map in which only one of two sweeps converges, looked up in the other's cells."""
+    x, y, good, label = mine
+    x2, y2, there, label2 = other
+    across, up = (np.clip(np.searchsorted(_edges(theirs), ours, side="right") - 1, 0, len(theirs) - 1)
+                  for theirs, ours in ((x2, x), (y2, y)))
+    theirs = there[np.ix_(up, across)]
+    edges_x, edges_y = _edges(x), _edges(y)
+    handles = []
+    for only, hatch, colour, words in ((theirs & ~good, "////", palette.ink, label2),
+                                       (good & ~theirs, "\\\\\\\\", palette.dirty, label)):
+        cells = [[(edges_x[j], edges_y[i]), (edges_x[j + 1], edges_y[i]), (edges_x[j + 1], edges_y[i + 1]),
+                  (edges_x[j], edges_y[i + 1])] for i, j in np.argwhere(only)]
+        if cells:
+            view.add_collection(PolyCollection(cells, facecolors="none", edgecolors=colour, hatch=hatch, linewidths=0.0,
+                                               zorder=2.5), autolim=False)
+            handles.append(Patch(facecolor="none", edgecolor=colour, hatch=hatch, lw=0,
+                                 label=f"converges by {words} only"))
+    return handles
 
 
 def _is_log(values: Floats) -> bool:

@@ -76,8 +76,10 @@ def _panel(view: Axes, one: OnePass, pages: int, columns: int, palette: Palette)
             view.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=palette.edge, hatch="////", lw=0.8))
         for begin, width in bars.get(page, ()):
             view.add_patch(Rectangle((x + begin, y + 1 - _BAR), width, _BAR, facecolor=palette.dirty, lw=0))
-        view.text(x + 0.5, y + 0.42, str(page), ha="center", va="center", fontsize=7,
-                  color=palette.ink if page in sent or page in left or page in bars else palette.mute)
+        number = view.text(x + 0.5, y + 0.42, str(page), ha="center", va="center", fontsize=7,
+                           color=palette.ink if page in sent or page in left or page in bars else palette.mute)
+        if page in left:  # a ground, or the hatch would run through the digits
+            number.set_bbox({"facecolor": fill, "edgecolor": "none", "pad": 1.0})
     view.set(xlim=(0, columns), ylim=(-(-pages // columns), 0), aspect="equal", xticks=[], yticks=[])
     for side in view.spines.values():
         side.set_color(palette.edge)

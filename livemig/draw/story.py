@@ -41,6 +41,10 @@ class _Teller:
         self.trace = trace
         self.calls = {e.name for e in trace.select("call") if e.lane != "dst"}
         self.stop_s = trace.mark("Tn+2")
+        # By place, not by time: the model's last count and its stop have the same time.
+        stops = [i for i, e in enumerate(trace.events) if e.kind == "mark" and e.name == "Tn+2"]
+        at = stops[0] if stops else len(trace.events)
+        self.early, self.late = trace.events[:at], trace.events[at:]
         self.decided_s = trace.mark("Tn+1")
         self.final_s = trace.mark("Tn+3")
         self.bursts = [e for e in trace.select("send", "ram") if e.lane == "migration"]
@@ -85,7 +89,7 @@ def _loop(t: _Teller) -> Iterator[Row]:
         yield Row("step", text="migration_iteration_run()", mark=marks)
         marks = ""
     counted = {e.name for e in t.trace.select("pending")}
-    syncs = sum(1 for e in t.trace.select("sync") if t.before_stop(e))
+    syncs = sum(1 for e in t.early if e.kind == "sync")
     yield Row("step", text=f"bitmap sync: {count(syncs, 'time')}", mark=marks)
     if counted:
         yield Row("step", text="pending: " + ("estimate, then exact" if len(counted) > 1 else counted.pop()))
@@ -175,7 +179,7 @@ def _save_rows(saves: list[Event], at: str) -> Iterator[Row]:
 def _last(t: _Teller) -> Iterator[Row]:
     if t.final_s is None:
         return
-    final = next((e for e in t.trace.select("sync") if e.t_s > (t.stop_s or 0.0)), None)
+    final = next((e for e in t.late if e.kind == "sync"), None)
     if final is not None:
         new = count(int(final.data.get("new_dirty_pages", 0)), "page")
         yield Row("step", text=f"final sync: {new} newly dirty", mark="Tn+3")

@@ -85,7 +85,7 @@ def textbook(
 def textbook_of(scenario: Scenario) -> Textbook:
     """`textbook` of a scenario: RAM without other blocks, the slower of max-bandwidth and the link.
 
-    With the seed's fixed threshold the limit is the time that so many bytes take.
+    With the document's fixed threshold the limit is the time that so many bytes take.
     """
     s = scenario
     speeds = [speed for speed in (s.bandwidth_bytes_per_s, s.link_bytes_per_s) if speed]

@@ -25,7 +25,7 @@ _NOW_S = 2000.0  # QEMU's largest downtime-limit: the threshold is then above an
 
 @dataclass(frozen=True)
 class FixedThreshold:
-    """The seed's: stop as soon as what is left is below a fixed number of bytes. No QEMU does this."""
+    """The document's: stop as soon as what is left is below a fixed number of bytes. No QEMU does this."""
 
     threshold_bytes: int = 64 << 10
     name: str = "seed"

@@ -71,7 +71,7 @@ def threshold_bytes(
     downtime_limit_s: float,
     avail_bytes_per_s: float | None = None,
 ) -> int:
-    """The switchover threshold: bandwidth x downtime-limit (QEMU), or the seed's fixed number of bytes.
+    """The switchover threshold: bandwidth x downtime-limit (QEMU), or the document's fixed number of bytes.
 
     The bandwidth is the measured one, unless the user has set avail-switchover-bandwidth. QEMU computes in bytes per
     millisecond and whole milliseconds (migration/migration.c migration_update_counters).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Never
 
 from livemig.engine.devices import ItsModel
 from livemig.engine.machine import FUNCTIONS
@@ -23,7 +23,8 @@ __all__ = ["run", "simulate"]
 _MIB = 1 << 20
 
 
-def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (), policy: Policy | None = None) -> Trace:
+def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (), policy: Policy | None = None,
+             **misplaced: Never) -> Trace:
     """Run one migration and return its Trace.
 
     >>> import livemig
@@ -34,6 +35,8 @@ def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (),
     `handlers` are registered behind the machine's own, by their priority. Raises `HandlerError` when one of them raises
     (its `trace` holds what happened until then). A run that does not converge ends at its give-up time as cancelled.
     """
+    for name in misplaced:
+        raise TypeError(f"simulate has no argument {name!r}: pass a Scenario, as in simulate(Scenario({name}=...))")
     return run(MigrationState(applied(policy, scenario or Scenario())), handlers, policy)
 
 

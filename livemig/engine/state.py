@@ -115,7 +115,7 @@ class MigrationState:
         self.expected_downtime_ms = round(self.downtime_limit_s * 1000)
         self.throttle_max_pct = self.scenario.throttle_max_pct
         if self.scenario.switchover_rule == "fixed":
-            self.threshold_bytes = self.scenario.fixed_threshold_bytes  # the seed's threshold needs no measurement
+            self.threshold_bytes = self.scenario.fixed_threshold_bytes  # the document's threshold needs no measurement
 
     # -- time in which the guest runs ------------------------------------------------------------------------------
     @property
@@ -214,7 +214,7 @@ class MigrationState:
         return self.machine.lane == "dst"
 
     def mark(self, label: str, text: str) -> None:
-        """A time point of the seed's list."""
+        """A time point of the document's list."""
         self.machine.emit("mark", label, {"text": text})
 
     def event(self, name: str, data: dict[str, Any] | None = None) -> None:

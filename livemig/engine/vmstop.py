@@ -116,7 +116,7 @@ def vm_stop_force_state(s: MigrationState, state: str) -> None:
 
 @traced("system/cpus.c")
 def vm_stop(s: MigrationState, state: str) -> None:
-    """Not in a vCPU thread here, so the stop happens at once (the seed's list leaves this frame out)."""
+    """Not in a vCPU thread here, so the stop happens at once (the document's list leaves this frame out)."""
     do_vm_stop(s, state)
 
 

@@ -18,7 +18,9 @@ __all__ = ["destination_events", "source_events"]
 Record = Mapping[str, Any]
 Fields = Mapping[str, Any]
 Points = list[tuple[float, str, Fields]]
-RATE_PERIOD_S = 1.0  # QEMU restarts its count of dirty pages at a sync this long after the last restart
+# QEMU restarts its count of dirty pages at a sync more than 1000 whole milliseconds after the last restart. One that
+# restarted all the same (the times here are finer) is seen by its count: it is smaller than the one before.
+RATE_PERIOD_S = 1.001
 
 _STATES = re.compile(r"current_run_state \d+ \((?P<old>[^)]*)\) new_state \d+ \((?P<new>[^)]*)\)")
 _LOAD = re.compile(r"idstr=(?P<name>\S+) instance_id=(?P<instance>\d+) downtime=(?P<us>\d+)")
@@ -152,7 +154,7 @@ def _new_dirty(side: _Side, t_s: float, counted: int) -> int:
     side.period_pages = counted
     if side.period_since_s is None:
         side.period_since_s = side.sync_start_s
-    if t_s > side.period_since_s + RATE_PERIOD_S:
+    if t_s >= side.period_since_s + RATE_PERIOD_S:
         side.period_since_s, side.period_pages = t_s, 0
     return new
 

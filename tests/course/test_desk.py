@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from livemig import course
 from livemig.course import EXERCISES, CourseError, Desk
@@ -28,10 +29,11 @@ def test_check_goes_by_the_seed_that_was_shown(desk) -> None:
 
 
 def test_dots_are_no_answer_and_no_try(desk, progress_path) -> None:
-    for empty in (..., None, "", "  "):
+    for empty, said in ((..., "No answer yet"), (None, "No answer given."), ("", "No answer given."),
+                        ("  ", "No answer given.")):
         shown = desk.check("03.1", empty)
         assert shown.right is None
-        assert "No answer yet" in repr(shown)
+        assert said in repr(shown)
     assert not progress_path.exists()
 
 
@@ -60,6 +62,53 @@ def test_the_key_of_a_seed_is_what_a_student_with_that_seed_has_to_answer(desk) 
 def test_an_unknown_exercise_says_what_there_is(desk) -> None:
     with pytest.raises(CourseError, match=r"no exercise '99.1'; there are 00.1, 00.2"):
         desk.check("99.1", "3")
+    with pytest.raises(CourseError, match=r"no exercise 2.4; near it are (?:0\d\.\d, )*02.4\b"):
+        desk.check(2.4, "3")
+
+
+def test_a_notebook_shows_an_error_in_one_line_and_no_traceback(capsys) -> None:
+    shell = InteractiveShell()
+    shell.run_cell("from livemig import course; course.check('nothing', 1)")
+    shown = capsys.readouterr().out.strip().splitlines()
+    assert len(shown) == 1
+    assert shown[0].startswith("CourseError: no exercise 'nothing'; there are 00.1,")
+
+
+def test_an_answer_is_told_in_the_unit_in_which_it_was_given(desk) -> None:
+    """Seed 1: 40 MiB/s for 180 ms, so 7.2 MiB."""
+    def told(answer: str) -> str:
+        return repr(desk.check("00.1", answer, seed=1)).replace("\n", " ")
+
+    assert "7.2 MiB is right." in told("7.2 MiB")
+    assert "7549747 B (7.2 MiB) is right." in told("7549747 B")
+    assert "5.5 MiB is too small." in told("5,5 MiB")
+    assert "70 Mbit (8.34 MiB) is too large." in told("70 Mbit")
+
+
+@pytest.mark.parametrize(("answer", "right", "said"), [
+    ("7,2 MiB", True, "is right"), ("7,20MiB", True, "is right"), ("7,200 MiB", None, "write a decimal point"),
+    ("7.2 parsecs", None, "or 64 kB|, 64 kB"), ("7200 MiB", False, "180 ms are 0.18 s"),
+    ("222 MiB", False, "it is a product"), ("7.2 KiB", False, "1024 times too small; look at the units"),
+    ("57.6 MiB", False, "eight times too large"), ("64 KiB", False, "64 KiB is the fixed threshold")])
+def test_the_commonest_slips_are_read_or_named(desk, answer, right, said) -> None:
+    shown = desk.check("00.1", answer, seed=1)
+    assert shown.right is right
+    text = repr(shown).replace("\n", " ")
+    assert re.search(said, text), text
+    assert "(bytes)" not in text  # a number without a unit is not taken, so none is shown as an example
+
+
+def test_a_counted_thing_may_be_named(desk) -> None:
+    rounds = key_text(EXERCISES["02.2"].task(1).key)
+    for written in (rounds, f"{rounds} rounds", f"{rounds} Rounds ", f" {rounds} round"):
+        assert desk.check("02.2", written).right is True, written
+    assert desk.check("02.2", f"{rounds} passes").right is None
+
+
+def test_the_example_has_the_magnitude_that_is_asked_for(desk) -> None:
+    """The same example in the cell's comment (notebook 02) and below the question."""
+    assert "such as '78.91 s'" in repr(desk.exercise("02.1", seed=1))
+    assert "such as '78.91 s'" in repr(desk.check("02.1", 45, seed=1)).replace("\n", " ")
 
 
 @pytest.mark.parametrize(("exercise_id", "answer", "said"), [

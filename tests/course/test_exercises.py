@@ -157,6 +157,43 @@ def test_the_series_added_up_by_hand() -> None:
         assert key("02.2", seed) == max(1, math.ceil(least))
 
 
+def test_the_sum_of_infinitely_many_rounds_is_not_near_enough() -> None:
+    for seed in SEEDS:
+        ram, rate, bandwidth, _ = numbers("02.1", seed)
+        verdict = judge(EXERCISES["02.1"].task(seed), f"{ram / (bandwidth - rate)} s")
+        assert (verdict.right, "infinitely many rounds" in verdict.reason) == (False, True), seed
+
+
+def test_equal_rates_do_not_converge_and_the_failing_case_is_told_in_words() -> None:
+    task = EXERCISES["02.4"].task(1)
+    (equal,) = [case for case in task.key.cases if case.args[1] == case.args[3]]
+    assert equal.expected is False
+    assert equal.args[2] > equal.args[3] * equal.args[4]
+    verdict = judge(task, lambda ram, rate, working_set, bandwidth, limit_s: (
+        rate <= bandwidth or working_set <= bandwidth * limit_s))
+    assert verdict.right is False
+    assert verdict.reason.startswith("At R = B each round is as long as the one before")
+    speed = f"{equal.args[3] / MIB:g} MiB/s"
+    assert f"the guest writes {speed} on a working set of" in verdict.reason
+    assert f"the migration sends {speed}, and in 300 ms that is" in verdict.reason
+
+
+def test_a_slip_of_units_is_not_told_to_be_a_comparison_of_rates() -> None:
+    verdict = judge(EXERCISES["02.4"].task(1), lambda ram, rate, working_set, bandwidth, limit_s: (
+        rate < bandwidth or working_set <= bandwidth / MIB * limit_s))
+    assert verdict.right is False
+    assert "the second way never came true. Are its units bytes, bytes/s and seconds?" in verdict.reason
+
+
+def test_who_puts_the_event_first_is_told_that_it_is_the_last_of_the_stop() -> None:
+    stop = "the event STOP is sent"
+    tasks = [task for task in map(EXERCISES["00.2"].task, range(20)) if stop in task.key.value]
+    assert tasks
+    for task in tasks:
+        verdict = judge(task, (stop, *(one for one in task.key.value if one != stop)))
+        assert (verdict.right, verdict.reason[:24]) == (False, "STOP comes after the sto")
+
+
 def test_the_working_set_is_the_most_that_can_be_dirty() -> None:
     for seed in SEEDS:
         ram, rate, working_set, bandwidth = numbers("02.3", seed)

@@ -164,20 +164,23 @@ def test_the_pending_curve_goes_through_every_count(name):
     assert curve.get_ydata()[-1] == 0 or trace.outcome.status != "completed"
 
 
-def test_the_thresholds_and_the_seeds():
+def test_the_thresholds_and_the_documents():
     words = assert_readable(pending(run("b05")).ax.figure)
     assert "threshold 1.95 MiB = bandwidth × 30 ms" in words  # RUNS: 1.95 MiB at the switchover
-    assert "the seed's 64 KiB" in words
+    assert "the document's 64 KiB" in words
     fixed = assert_readable(pending(run("fixed")).ax.figure)
     assert "threshold 64 KiB, fixed" in fixed
-    assert "the seed's 64 KiB" not in fixed
+    assert "the document's 64 KiB" not in fixed
 
 
-def test_the_other_run_is_dashed_and_grey_and_named():
+def test_the_other_run_is_dashed_on_top_and_named():
     panels = pending(run("default"), recorded=run("b05"))
-    (other,) = [line for line in panels.whole.lines if line.get_color() == LIGHT.edge]
-    assert other.get_linestyle() == "--"
+    lines = panels.whole.lines
+    (other,) = [line for line in lines if line.get_linestyle() == "--" and len(line.get_xdata()) > 100]
+    (mine,) = [line for line in lines if line.get_color() == LIGHT.dirty and line.get_linestyle() == "-"]
     assert other.get_xdata()[-1] == pytest.approx(run("b05").end_s)
+    assert lines[:].index(other) > lines[:].index(mine)  # drawn later, and narrower: it is seen where both agree
+    assert other.get_linewidth() < mine.get_linewidth() / 2
     assert "- - -  recorded b05" in assert_readable(panels.ax.figure)
     strip = timeline(run("default"), recorded=run("b05"))
     grey = [p for p in strip.whole.patches if to_hex(p.get_facecolor()) in (LIGHT.edge, LIGHT.rule)
@@ -185,11 +188,29 @@ def test_the_other_run_is_dashed_and_grey_and_named():
     assert len(grey) == len(run("b05").passes())
 
 
+def test_the_band_tells_qemus_downtime_where_it_is_another():
+    """QEMU's ends when the source is done; the guest runs later, at the destination."""
+    for name, counted in (("default", "7.66 ms"), ("k02-converge-dst-paused", "78 ms")):
+        trace = run(name)
+        again_s = next(e.t_s for e in trace.events if e.lane == "dst" and e.kind == "state"
+                       and e.data["new"] in ("running", "paused"))  # k02's destination was started with -S
+        band = duration(again_s - trace.mark("Tn+2"))
+        assert f"stopped {band}\n(QEMU counts {counted})" in assert_readable(timeline(trace).ax.figure)
+    assert not [text for text in assert_readable(timeline(run("d03")).ax.figure) if "QEMU counts" in text]
+
+
+@pytest.mark.parametrize("name", ["default", "b05", "k02-converge-dst-paused", "v04"])
+def test_the_sequence_counts_all_syncs_but_the_final_one(name):
+    """QEMU's own count has the final one too."""
+    (told,) = [row.text for row in story(run(name)) if row.text.startswith("bitmap sync")]
+    assert told == f"bitmap sync: {run(name).outcome.dirty_sync_count - 1} times"
+
+
 CHAIN = ["migration_completion()", "migration_completion_precopy()", "migration_stop_vm()", "vm_stop_force_state()",
          "vm_stop()", "do_vm_stop()", "vm_state_notify()", "vm_change_state_handler()"]
 
 
-def test_the_sequence_of_a_simulated_run_is_the_seeds():
+def test_the_sequence_of_a_simulated_run_is_the_documents():
     rows = [r.text for r in story(run("default"))]
     assert [t for t in rows if t in CHAIN] == CHAIN
     for earlier, later in itertools.pairwise(["migrate", "migration_iteration_run()", "[ pending ≥ threshold ]",

@@ -38,6 +38,7 @@ def test_each_page_is_drawn_as_what_it_was():
     assert cells(view, LIGHT.dirty) == [(0, 0.5, 0.5), (3, 0.0, 1.0), (9, 0.0, 0.5), (9, 0.5, 0.5)]
     assert [int(p.get_x()) for p in view.patches if p.get_hatch()] == [1]
     assert len(view.texts) == 16
+    assert [text.get_text() for text in view.texts if text.get_bbox_patch()] == ["1"]  # a ground where it is hatched
 
 
 @pytest.mark.parametrize(("passes", "pages"), [([], 8), ([one_pass()], 0), ([one_pass(todo=(8,))], 8)])

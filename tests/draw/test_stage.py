@@ -25,7 +25,7 @@ KEPT_KINDS = ("mark", "command", "state", "threshold", "pending", "sync", "send"
 
 SCENARIOS = {
     "default": {},
-    "7.2 with the seed's threshold": {"qemu_version": "7.2", "switchover_rule": "fixed"},
+    "7.2 with the document's threshold": {"qemu_version": "7.2", "switchover_rule": "fixed"},
     "never converges": {"dirty_rate_bytes_per_s": 200.0 * MIB, "give_up_s": 8.0},
     "tables at each sync": {"save_tables_when": "each_sync"},
     "tables never": {"save_tables_when": "never"},

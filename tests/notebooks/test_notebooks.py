@@ -41,6 +41,7 @@ def test_cells_are_short_and_import_only_the_package_and_pandas(notebook):
         if cell.cell_type == "code":
             assert len(cell.source.splitlines()) <= 12, cell.source
             for line in cell.source.splitlines():
+                assert len(line) <= 95, f"cut off in a window of 1280 px: {line}"
                 if line.startswith(("import ", "from ")):
                     assert line.split()[1].split(".")[0] in ("livemig", "pandas"), line
 
