@@ -15,6 +15,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from livemig.publish.markdown import plain_text
+
 __all__ = ["Notebook", "PublishError", "execute", "executed", "read_notebooks"]
 
 TIMEOUT_S = 240
@@ -59,12 +61,12 @@ def _described(file: Path) -> Notebook:
     text = str(_read(file).cells[0].source)
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     promise = _FIRST_PROMISE.search(text)
-    minutes = _MINUTES.search(text.replace("\n", " "))
+    minutes = _MINUTES.search(plain_text(text).replace("\n", " "))
     if title is None or promise is None or minutes is None:
         raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a sentence "
                            '"Allow 40 minutes"')
     spoken = minutes[1]
-    return Notebook(file, title[1].strip(), promise[1].rstrip(".;, "),
+    return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "),
                     _SPOKEN_MINUTES[spoken] if spoken in _SPOKEN_MINUTES else int(minutes[2]))
 
 
