@@ -11,7 +11,7 @@ from typing import Any
 from nbconvert.filters import Highlight2HTML, ansi2html
 
 from livemig.draw.standalone import kind_of, place, scripts, styles
-from livemig.publish.markdown import Anchors, to_html
+from livemig.publish.markdown import Address, Anchors, page_of, to_html
 
 __all__ = ["WIDGET", "Page", "code_html", "outputs_html"]
 
@@ -22,15 +22,19 @@ _highlight = Highlight2HTML(pygments_lexer="ipython3")  # type: ignore[no-untype
 
 @dataclass
 class Page:
-    """One page that cells are put on: knows the widgets' states, and collects which kinds and headings it has."""
+    """One page that cells are put on: knows the widgets' states, and collects which kinds and headings it has.
+
+    `address`: where links to files of the repository lead, as of `to_html`.
+    """
 
     notebook: Any
+    address: Address = page_of
     anchors: Anchors = field(default_factory=Anchors)
     kinds: set[str] = field(default_factory=set)
 
     def text(self, source: str) -> str:
         """A Markdown text."""
-        return to_html(source, self.anchors)
+        return to_html(source, self.anchors, self.address)
 
     def code(self, cell: Any, code_below: bool = False) -> str:
         """A code cell with its outputs."""

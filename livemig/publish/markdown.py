@@ -9,14 +9,22 @@ from __future__ import annotations
 import html
 import posixpath
 import re
+from collections.abc import Callable
 from typing import Any
 
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from livemig.publish.docs import on_the_site
+__all__ = ["Address", "Anchors", "page_of", "plain_text", "to_html"]
 
-__all__ = ["Anchors", "to_html"]
+Address = Callable[[str], str | None]
+_FOLDER = "notebooks"
+
+
+def page_of(file: str) -> str | None:
+    """The address, from the site's top, of the page of a notebook, named from the repository's top; else None."""
+    found = re.fullmatch(rf"{_FOLDER}/([^/]+)\.ipynb", file)
+    return f"{found[1]}.html" if found else None
 
 
 class Anchors:
@@ -35,15 +43,24 @@ class Anchors:
         return name
 
 
-def to_html(source: str, anchors: Anchors) -> str:
-    """One piece of Markdown as HTML; its headings are added to `anchors`. Links to notebooks become links to pages."""
-    return MarkdownWithMath(renderer=_Renderer(anchors)).render(source)
+def to_html(source: str, anchors: Anchors, address: Address = page_of) -> str:
+    """One piece of Markdown of a notebook as HTML; its headings are added to `anchors`.
+
+    `address`: of a file of the repository on the page's site, None where it has none; then the link becomes its words.
+    """
+    return MarkdownWithMath(renderer=_Renderer(anchors, address)).render(source)
+
+
+def plain_text(source: str) -> str:
+    """A line of Markdown without its marks."""
+    return html.unescape(re.sub(r"<[^>]+>", "", to_html(source, Anchors()))).strip()
 
 
 class _Renderer(IPythonRenderer):
-    def __init__(self, anchors: Anchors) -> None:
+    def __init__(self, anchors: Anchors, address: Address) -> None:
         super().__init__(escape=False)
         self._anchors = anchors
+        self._address = address
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         plain = html.unescape(re.sub(r"<[^>]+>", "", text))
@@ -59,6 +76,8 @@ class _Renderer(IPythonRenderer):
         return convert(body)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        name, mark, fragment = url.partition("#")
-        page = None if re.match(r"[a-z]+:|#", url) else on_the_site(posixpath.normpath(f"notebooks/{name}"))
-        return super().link(text, f"{page}{mark}{fragment}" if page else url, title)
+        if re.match(r"[a-z]+:|#", url):
+            return super().link(text, url, title)
+        name, _, fragment = url.partition("#")
+        address = self._address(posixpath.normpath(posixpath.join(_FOLDER, name)))
+        return text if address is None else super().link(text, address + (f"#{fragment}" if fragment else ""), title)

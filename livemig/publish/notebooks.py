@@ -15,7 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from livemig.course.mark import unmarked
+from livemig.publish.markdown import plain_text
 
 __all__ = ["Notebook", "PublishError", "execute", "executed", "read_notebooks"]
 
@@ -57,14 +57,14 @@ def read_notebooks(folder: Path) -> list[Notebook]:
 
 
 def _described(file: Path) -> Notebook:
-    text = unmarked(str(_read(file).cells[0].source))
+    text = str(_read(file).cells[0].source)
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     promise = _FIRST_PROMISE.search(text)
     minutes = _MINUTES.search(text)
     if title is None or promise is None or minutes is None:
         raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a line "
                            '"**Time**: 50 minutes, and 15 for the exercises."')
-    return Notebook(file, title[1].strip(), promise[1].rstrip(".;, "), int(minutes[1]) + int(minutes[2]))
+    return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "), int(minutes[1]) + int(minutes[2]))
 
 
 def _read(file: Path) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from livemig.publish.cells import Page
-from livemig.publish.docs import build_docs
+from livemig.publish.docs import build_docs, on_the_site
 from livemig.publish.folder import replaced
 from livemig.publish.notebooks import Notebook, executed, read_notebooks
 from livemig.publish.page import SITE_NAME, page
@@ -17,6 +17,8 @@ __all__ = ["EXTRA_PAGES", "build_site", "notebook_page"]
 
 # Builders of further pages: each writes into the site's folder and returns (title, address from the top) for the bar.
 EXTRA_PAGES: tuple[Callable[[Path], list[tuple[str, str]]], ...] = (build_docs,)
+# Where links in notebooks to files of the repository lead, from the site's top.
+ADDRESS = on_the_site
 
 _INTRODUCTION = """<h1>Live migration of a virtual machine</h1>
 <p>How QEMU and KVM move a running virtual machine to another host: simulated, compared with recorded migrations of
@@ -49,7 +51,7 @@ def build_site(notebooks: Path, folder: Path, progress: Callable[[str], None] | 
 def notebook_page(chapter: Notebook, run: Any, before: Sequence[Notebook] = (), after: Sequence[Notebook] = (),
                   nav: Sequence[tuple[str, str]] = ()) -> str:
     """One executed notebook as a page; `before` and `after` hold the neighbours that it links to, or nothing."""
-    target = Page(run)
+    target = Page(run, ADDRESS)
     draw = {"markdown": lambda cell: target.text(cell.source), "code": target.code}
     cells = [draw[cell.cell_type](cell) for cell in run.cells if cell.cell_type in draw]
     turn = _turn(before, after)

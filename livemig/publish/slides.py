@@ -17,6 +17,7 @@ from typing import Any
 
 from livemig.publish.cells import WIDGET, Page
 from livemig.publish.folder import replaced
+from livemig.publish.markdown import plain_text
 from livemig.publish.notebooks import Notebook, executed, read_notebooks
 from livemig.publish.page import SITE_NAME, document, page, static_text
 
@@ -52,7 +53,7 @@ def split(run: Any) -> list[Slide]:
     for part in _parts(run):
         found = _HEADING.match(part.strip().partition("\n")[0]) if isinstance(part, str) else None
         if found is not None:
-            level, heading = len(found[1]), found[2]
+            level, heading = len(found[1]), plain_text(found[2])
             section = heading if level < 3 else section
             slides.append(Slide(section if level == 3 else ""))
         elif slides[-1].full or (_is_widget(part) and not slides[-1].is_heading):

@@ -11,7 +11,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 import livemig
 from livemig.publish.cells import WIDGET
 
-FIRST = "# A title\n\n**What you will see**\n\n- one thing.\n\nAllow 40 minutes.\n\n## Part"
+FIRST = """# A title
+
+**What you will see**
+
+- one <abbr title="x">thing</abbr> `of` **many**.
+
+**Time**: 30 minutes, and 10 for the exercises.
+
+## Part"""
 
 
 def with_widgets(widgets: list[Any]) -> Any:

@@ -45,6 +45,7 @@ def test_the_index_names_every_notebook_with_its_minutes(site: Path, root: Path)
     rows = re.findall(row, index)
     assert [name for name, _, _ in rows] == names
     assert all(20 <= int(minutes) <= 90 and len(line) > 20 for _, minutes, line in rows)
+    assert not re.search("&lt;|[*`]", "".join(line for _, _, line in rows))
 
 
 def test_pages_are_turned_forth_and_back(site: Path, root: Path) -> None:
@@ -89,11 +90,15 @@ def test_another_widget_shows_its_words() -> None:
 def test_formulas_are_mathml_and_links_lead_to_pages() -> None:
     anchors = Anchors()
     text = to_html("## A & B\n\n$\\frac{M}{B} < 1$ [next](02_x.ipynb#a) [far](https://a.test/x.ipynb)\n\n"
+                   "[words](../docs/words.md#w)\n\n"
                    "## A & B\n", anchors)
     assert re.search(r"<math[^>]*><mrow><mfrac><mrow><mi>M</mi></mrow><mrow><mi>B</mi></mrow></mfrac>", text)
     assert "$" not in text
     assert 'href="02_x.html#a"' in text
     assert 'href="https://a.test/x.ipynb"' in text
+    assert "<p>words</p>" in text  # this site has no page for it
+    assert 'href="docs/words.html#w"' in to_html("[words](../docs/words.md#w)", anchors, {
+        "docs/words.md": "docs/words.html"}.get)
     assert anchors.headings == [(2, "A & B", "a-b"), (2, "A & B", "a-b-2")]
 
 
@@ -126,4 +131,4 @@ def test_what_is_no_notebook_is_named(tmp_path: Path, name: str | None, text: st
 
 def test_what_a_notebook_says_of_itself(tmp_path: Path) -> None:
     (one,) = read_notebooks(write(tmp_path / "n", "1"))
-    assert (one.name, one.title, one.line, one.minutes) == ("00_made", "A title", "one thing", 40)
+    assert (one.name, one.title, one.line, one.minutes) == ("00_made", "A title", "one thing of many", 40)
