@@ -31,7 +31,7 @@ ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
 DOCUMENTS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the project's founding document
 LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
 BURST_POINTS = 17
-WIDE_POINTS = 3.4  # the curve under another run's dashes
+WIDE_POINTS = 4.0  # the curve under another run's dashes
 
 
 def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
@@ -74,7 +74,7 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
         beside = recorded is not None and view is axes.whole
         _line(view, trace, zero_s, scale, color=palette.dirty, lw=WIDE_POINTS if beside else 1.6)
         if recorded is not None and beside:  # on top: where both runs agree, the dashes lie on the wider curve
-            _line(view, recorded, zero_s, scale, color=palette.ink, lw=1.1, ls=(0, palette.other_dashes))
+            _line(view, recorded, zero_s, scale, color=palette.ink, lw=1.3, ls=(0, palette.other_dashes))
         _exact(view, trace, zero_s, scale, palette)
         _thresholds(view, trace, zero_s, scale, palette)
         if seen is not None:

@@ -33,7 +33,7 @@ class Palette:
 
     stop_hatch: str = "/////"
     gap_hatch: str = "..."
-    other_dashes: tuple[float, float] = (5.0, 2.5)
+    other_dashes: tuple[float, float] = (5.0, 6.0)  # far apart: seen as dashes on a wider line too
 
 
 LIGHT = Palette(
