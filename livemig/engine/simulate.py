@@ -21,6 +21,7 @@ from livemig.trace import Outcome, Trace
 __all__ = ["run", "simulate"]
 
 _MIB = 1 << 20
+_KIB = 1 << 10
 
 
 def simulate(scenario: Scenario | None = None, handlers: Iterable[Handler] = (), policy: Policy | None = None,
@@ -132,9 +133,14 @@ def _reason(s: MigrationState) -> str:
     speed = min(limit or float("inf"), s.channel.speed_bytes_per_s) / _MIB
     scenario = s.scenario
     return start + (
-        f"pending was never below the threshold of {s.threshold_bytes / _MIB:.3g} MiB when it was counted "
-        f"({len(exact)} times, smallest {min(exact) / _MIB:.3g} MiB); the guest writes "
+        f"pending was never below the threshold of {_small(s.threshold_bytes)} when it was counted "
+        f"({len(exact)} times, smallest {_small(min(exact))}); the guest writes "
         f"{scenario.dirty_rate_bytes_per_s / _MIB:.4g} MiB/s in a working set of "
         f"{scenario.working_set_bytes / _MIB:.4g} MiB, "
         f"the migration sends {speed:.4g} MiB/s"
     )
+
+
+def _small(size_bytes: float) -> str:
+    """In KiB below 1 MiB: a threshold of 64 KiB is not known as 0.0625 MiB. model_words.js has the same rule."""
+    return f"{size_bytes / _MIB:.3g} MiB" if size_bytes >= _MIB else f"{size_bytes / _KIB:.3g} KiB"

@@ -62,7 +62,7 @@ def _described(file: Path) -> Notebook:
     promise = _FIRST_PROMISE.search(text)
     minutes = _MINUTES.search(text)
     if title is None or promise is None or minutes is None:
-        raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and a line "
+        raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and "
                            '"**Time**: 50 minutes, and 15 for the exercises."')
     return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "), int(minutes[1]) + int(minutes[2]))
 

@@ -47,6 +47,9 @@ function evenTenths(/** @type {number} */ x) {
   return BigInt(roundedDigits(x, exponent + 2)[0]);
 }
 
+/** A size in KiB below 1 MiB. @param {number} x bytes @returns {string} */
+const small = (x) => (x >= MIB ? `${general(x / MIB, 3)} MiB` : `${general(x / 1024, 3)} KiB`);
+
 /** Why the run ended as it did. @param {any} s the model's state @returns {string} */
 export function reasonOf(s) {
   if (!s.plan.gaveUp) return s.reason;
@@ -58,8 +61,8 @@ export function reasonOf(s) {
   const speed = Math.min(s.bandwidthLimit || Infinity, s.out.speed) / MIB;
   const f = s.fields;
   return (
-    `${start}pending was never below the threshold of ${general(s.threshold / MIB, 3)} MiB when it was counted ` +
-    `(${exact.length} times, smallest ${general(smallest / MIB, 3)} MiB); the guest writes ` +
+    `${start}pending was never below the threshold of ${small(s.threshold)} when it was counted ` +
+    `(${exact.length} times, smallest ${small(smallest)}); the guest writes ` +
     `${general(f.dirty_rate_bytes_per_s / MIB, 4)} MiB/s in a working set of ${general(f.working_set_bytes / MIB, 4)} MiB, ` +
     `the migration sends ${general(speed, 4)} MiB/s`
   );
