@@ -64,7 +64,8 @@ def _described(file: Path) -> Notebook:
     if title is None or promise is None or minutes is None:
         raise PublishError(f"{file}: its first cell must have a heading, the list \"What you will see\" and "
                            '"**Time**: 50 minutes, and 15 for the exercises."')
-    return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "), int(minutes[1]) + int(minutes[2]))
+    in_all = int(minutes[1]) + int(minutes[2])
+    return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "), in_all)
 
 
 def _read(file: Path) -> Any:
