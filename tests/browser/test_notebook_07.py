@@ -26,7 +26,7 @@ def test_it_records_draws_and_leaves_nothing(notebook_page: NotebookPage, qemu_p
     headline = page.locator(".lm h2")
     headline.scroll_into_view_if_needed()
     expect(headline).to_contain_text("Completed in")
-    expect(page.locator(".lm [data-el=compare]")).to_contain_text("against")
+    expect(page.locator(".lm [data-el=compare]")).to_contain_text("minus")
     notebook_page.screenshot("notebook-07")
     running = [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").startswith("qemu-system")]
     assert [p for p in running if p.parent() is None or "ipykernel" in " ".join(p.parent().cmdline())] == []
