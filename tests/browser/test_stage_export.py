@@ -138,6 +138,14 @@ def test_an_impossible_input_is_explained_and_the_picture_stays(offline: Page) -
     expect(offline.locator(".lm [data-el=error]")).to_be_hidden()
 
 
+def test_a_decimal_comma_is_a_point(offline: Page) -> None:
+    number = offline.get_by_label("Dirty rate, MiB/s")
+    number.focus()
+    offline.keyboard.press("Control+A")
+    offline.keyboard.type("20,5")
+    assert number.input_value() == "20.5"
+
+
 def test_a_large_guest_says_that_its_pages_are_coarse(offline: Page) -> None:
     offline.get_by_label("Guest RAM, MiB").fill("8192")
     words = "more than 1,048,576 pages: computed with pages of 8 KiB"

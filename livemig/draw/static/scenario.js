@@ -63,6 +63,7 @@ export class ScenarioPanel {
     on("_status", () => this.answered());
     el.controls?.addEventListener("input", (/** @type {any} */ e) => this.moved(e.target));
     el.controls?.addEventListener("change", () => this.letGo());
+    el.controls?.addEventListener("keydown", decimalComma);
     el.presets?.addEventListener("click", (/** @type {any} */ e) => this.preset(Number(e.target.closest("button")?.dataset.preset ?? NaN)));
     if (el.recording) el.recording.onchange = () => this.choose(el.recording.value);
   }
@@ -302,6 +303,13 @@ function choicesHtml(names) {
 }
 
 const SILENT = "The kernel does not answer: it is busy, or it was restarted. Run the cell again if this stays.";
+
+/** Where a browser takes a point only, a comma would vanish: 20,5 became 205. */
+function decimalComma(/** @type {any} */ e) {
+  if (e.key !== "," || e.target.type !== "number") return;
+  e.preventDefault();
+  document.execCommand("insertText", false, "."); // old, and the only way that keeps the cursor and undo
+}
 
 /** Whether all fields agree; phases and plan are lists. */
 const same = (/** @type {Fields} */ a, /** @type {Fields} */ b) =>
