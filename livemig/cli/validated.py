@@ -10,7 +10,7 @@ __all__ = ["print_report"]
 Values = Mapping[str, Any]
 
 _SIDES = {"source": "src", "destination": "dst", None: "-"}
-_ERRORS = (("total time", "total_time"), ("passes", "passes"), ("transferred", "transferred"))
+_ERRORS = (("total time", "total_time"), ("bitmap syncs", "passes"), ("transferred", "transferred"))
 
 
 def print_report(report: Values) -> None:
@@ -22,7 +22,7 @@ def print_report(report: Values) -> None:
     untimed = [run for run in modelled if not run["times_compared"]]
     others = [run for run in report["runs"] if not run["modelled"]]
     if timed:
-        table("Recorded and predicted, errors in %", ("id", "ends, guest on", ">passes", ">total", ">sent", ">down, ms",
+        table("Recorded and predicted, errors in %", ("id", "ends, guest on", ">syncs", ">total", ">sent", ">down, ms",
                                          ">textbook"), [_row(run) for run in timed])
     throttled = [run for run in modelled if run["throttle_recorded"] or run["throttle_predicted"]]
     if throttled:
@@ -127,7 +127,8 @@ def _print_textbook(beside: Values) -> None:
     rows = [(label, *(cell(key) for side in ("textbook", "simulated") for cell in cells(side)))
             for label, key in (*_ERRORS, ("downtime", "downtime"))]
     right = ["{} of {}".format(*beside[side]["converges_right"]) for side in ("textbook", "simulated")]
-    table(f"What QEMU's rules are worth: {beside['runs']} plain runs, median and 90th percentile",
+    table(f"What QEMU's rules are worth: {beside['runs']} plain runs; errors (median, 90th percentile) in the "
+          f"{beside['compared']} that completed and converge by the textbook",
           ("of", ">textbook", ">p90", ">livemig", ">p90"),
           [("converges, right", right[0], "", right[1], ""), *rows])
 

@@ -127,7 +127,7 @@ def _any_rate(draw: Draw) -> Task:
         "converge all the same (by the textbook)?", key,
         ("How much can be dirty at most after any pass but the first?",
          "It converges when all of that fits under the threshold.",
-         f"{working_set} MiB must be at most {bandwidth} MiB/s x limit."),
+         f"{working_set} MiB must be less than {bandwidth} MiB/s x limit."),
         f"After every pass at most {working_set} MiB are dirty. {working_set} MiB / {bandwidth} MiB/s = {value}.")
 
 

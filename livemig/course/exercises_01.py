@@ -33,8 +33,8 @@ def _drawn(draw: Draw) -> tuple[str, PageStory, int]:
     offset = draw.randrange(0, 60 - pages)
     story = _watched(rate, offset, pages)
     words = (f"The guest of notebook 01 has 64 pages and writes {rate} pages a second, evenly: pages {offset} to "
-             f"{offset + pages - 1} one after the other, then again from {offset}; the first {1000 / rate:.0f} ms "
-             f"after T0. {_SENDS}")
+             f"{offset + pages - 1} one after the other, then again from {offset}; the first "
+             f"write comes {1000 / rate:.0f} ms after T0. {_SENDS}")
     return words, story, sum(len(step.pages) for step in story.steps if step.what == "write" and step.sync == 1)
 
 
@@ -51,11 +51,11 @@ def _old(draw: Draw) -> Task:
         (writes, "That is the number of writes. Some came before the turn of their page, and a page that is written "
                  "twice is one page."),
         (0, "A page that is written after it was sent is not sent again by itself: that takes a sync."),
-        tolerance=0)
+        tolerance=0, noun="pages")
     return Task(
         f"{words} At that sync, how many of the pages that were sent hold old bytes at the destination?", key,
         ("Of each write: had its page been sent by then?", "At 0.25 s the pages 0 to 29 have been sent.",
-         "Write number k comes at k divided by the rate. Go through the writes and keep those whose page is below ten "
+         "Write number k, counted from 1, comes at k divided by the rate. Go through the writes and keep those whose page is below ten "
          "times the number of windows that have begun."),
         f"Written after their turn: pages {ranges(first.after)}, {len(first.after)} of them.")
 
@@ -71,7 +71,7 @@ def _second(draw: Draw) -> Task:
                                   "know when a page was written, so the others go again too."),
         (writes + left, "A page that is written twice is dirty once."),
         (left, "Those are the pages that the first pass left over; what the guest wrote is added."),
-        tolerance=0)
+        tolerance=0, noun="pages")
     return Task(
         f"{words} How many pages has the second pass to send when it begins?", key,
         ("What does a sync do to QEMU's bitmap?", "How many different pages has the guest written in 0.6 s?",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from livemig.course.model import Case, Draw, Exercise, Function, Task, Wrong, number
 from livemig.engine.closed_form import Textbook, textbook
 from livemig.scenario import MIB
@@ -11,7 +13,17 @@ __all__ = ["EXERCISES"]
 
 
 def _series(draw: Draw) -> tuple[dict[str, float], Textbook, str]:
-    """A guest that converges in a few rounds and writes all over its memory, and the sentence that describes it."""
+    """A guest that converges in a few rounds and writes all over its memory, and the sentence that describes it.
+
+    What is left is never the threshold exactly: there the textbook stops and QEMU, whose test is <, goes on.
+    """
+    while True:
+        given, told, words = _one_series(draw)
+        if not math.isclose(told.dirty_bytes, given["bandwidth_bytes_per_s"] * given["downtime_limit_s"]):
+            return given, told, words
+
+
+def _one_series(draw: Draw) -> tuple[dict[str, float], Textbook, str]:
     ram, bandwidth = draw.choice((512, 1024, 2048, 4096)), draw.choice((64, 80, 100, 125, 200))
     rate, limit_ms = round(bandwidth * draw.randrange(20, 65, 5) / 100), draw.choice((50, 100, 200))
     given = {"ram_bytes": ram * MIB, "dirty_rate_bytes_per_s": rate * MIB, "working_set_bytes": ram * MIB,
@@ -41,7 +53,7 @@ def _total_time(draw: Draw) -> Task:
         f"{words} How long does the migration take by the textbook, the stop included?", key,
         ("How long does the first round take, and how much is written meanwhile?",
          f"Each round is R/B = {factor:.3g} times as long as the one before.",
-         "Stop adding as soon as what is left is at most bandwidth x downtime limit; that rest is sent in the stop."),
+         "Stop adding as soon as what is left is less than bandwidth x downtime limit; that rest is sent in the stop."),
         f"Rounds of {', '.join(format_time(one) for one in lengths)}, then {format_time(told.downtime_s)} stopped: "
         f"{format_time(told.total_time_s, 4)} in all.")
 
@@ -63,9 +75,9 @@ def _rounds(draw: Draw) -> Task:
     return Task(
         f"{words} How many rounds are sent while the guest runs (by the textbook)?", key,
         (f"The threshold is {format_size(threshold)}.",
-         "Write down what is left after each round until it is at most the threshold.",
+         "Write down what is left after each round until it is below the threshold.",
          "After round k, RAM x (R/B)^k is left."),
-        f"After {told.rounds} rounds {format_size(told.dirty_bytes)} are left, at most the threshold of "
+        f"After {told.rounds} rounds {format_size(told.dirty_bytes)} are left, below the threshold of "
         f"{format_size(threshold)}.")
 
 
@@ -121,7 +133,7 @@ def _whole_ram(ram_bytes: float, rate: float, working_set_bytes: float, bandwidt
 
 _SOLUTION = """\
 def converges(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
-    return rate < bandwidth or working_set_bytes <= bandwidth * limit_s
+    return rate < bandwidth or working_set_bytes < bandwidth * limit_s
 """
 
 
@@ -138,21 +150,22 @@ def _converges(draw: Draw) -> Task:
     equal = (1024 * MIB, speed, 2 * speed, speed, 0.3)
     cases.append(Case(equal, _right(*equal)))
     key = Function("converges", _right, tuple(cases), told=_in_words, wrongs=(
-        Wrong(_only_rate, "It behaves as if only the rates were compared: the second way never came true. Are its "
-                          "units bytes, bytes/s and seconds?"),
+        Wrong(_only_rate, "It behaves as if only the rates were compared: the second way never came true. Does it "
+                          "use working_set_bytes? Are its units bytes, bytes/s and seconds?"),
         Wrong(_not_less, "At R = B each round is as long as the one before: nothing shrinks."),
         Wrong(_only_set, "It looks at the working set only. A guest that writes more slowly than the migration sends "
                          "converges with any working set."),
-        Wrong(_whole_ram, "It compares all of the memory with the threshold. After the first round only the working "
-                          "set "
-                          "can be dirty.")), solution=_SOLUTION)
+        Wrong(_whole_ram, "It never uses working_set_bytes: a guest that writes faster than the migration sends "
+                          "converges for it only where all of the memory fits under the threshold. After the first "
+                          "round only the working set can be dirty.")), solution=_SOLUTION)
     return Task(
         "Write converges(ram_bytes, rate, working_set_bytes, bandwidth, limit_s): True if the textbook's migration "
         "converges. Rates are in bytes per second.", key,
         ("There are two ways to converge, and one of them is enough.",
          "With R < B the rounds shrink. What else can make what is left small?",
          "No round after the first leaves more than the working set."),
-        "Rounds that shrink, or a working set that fits under the threshold: one of the two is enough.")
+        "Rounds that shrink, or a working set that fits under the threshold: one of the two is enough. (QEMU stops "
+        "below the threshold, <. No case has it exactly there, so <= is right too.)")
 
 
 EXERCISES = (

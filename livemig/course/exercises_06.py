@@ -123,7 +123,7 @@ def _count(draw: Draw) -> Task:
              "breaks": ((value // 2, walked), (other, rounds), (value - 8, of_the_four)),
              "cancelled": ((once, walked), (2 * once, "A VM that was never stopped is not started either."))}
     key = number(value, "", *usual[end], (devices, "Those are the devices; the question is how often their callbacks, "
-                                                   "and the machine's, are called."), tolerance=0)
+                                                   "and the machine's, are called."), tolerance=0, noun="calls")
     return Task(
         f"A virt machine with KVM runs QEMU {version}. Besides its own four handlers {devices} devices have registered "
         f"one each, {prepares} of them with a prepare callback too. {_ENDS[end][0]} How many calls of callbacks does "

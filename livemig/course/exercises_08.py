@@ -37,7 +37,7 @@ def _throttle(draw: Draw) -> Task:
                                                         f"not the "
                                                         f"increment of {increment}."),
         (reached, f"{reached} percent is the throttle that is reached; the number of steps was asked for."),
-        tolerance=0.0)
+        tolerance=0.0, noun="steps")
     return Task(
         f"A guest that is bound to its CPU writes {rate} MiB/s on a large working set; the migration sends "
         f"{bandwidth} MiB/s. "

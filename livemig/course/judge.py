@@ -219,7 +219,9 @@ def _same(value: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, list):
         return isinstance(value, list) and len(value) == len(expected) and all(
             _same(one, other, tolerance) for one, other in zip(value, expected, strict=True))
-    if isinstance(expected, bool) or not isinstance(expected, int | float):
+    if isinstance(expected, bool):
+        return isinstance(value, int) and bool(value == expected)  # 1 for True is a habit of other languages
+    if not isinstance(expected, int | float):
         return bool(value == expected) and type(value) is type(expected)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

@@ -27,7 +27,9 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # nbgrader/preprocessors/
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 _CHECK = re.compile(r'^course\.check\("(\d\d\.\d)", \.\.\.\)(?:  # (.*))?$', re.M)
 _QUESTION = re.compile(r'^course\.exercise\("(\d\d\.\d)"\)$', re.M)
-_PLACE = ("in the place of the dots", f"in the place of `{STUB[1]}`")  # what the prose says of the answers
+_PLACE = ("in the place of the dots and run the cell",  # what the prose says of the answers
+          f"in the place of the dots (a function's body below its first line), take out the line `{STUB[1]}` and run "
+          "the cells")
 _SCHEMA = 3  # of nbgrader's cell metadata since 0.6
 
 
@@ -88,7 +90,8 @@ def _answered(cell: Notebook, exercise_id: str, how: str, task: Task) -> list[No
         name, source = task.key.name, _function(task.key.solution)
     else:
         name = f"answer_{exercise_id.replace('.', '_')}"
-        lines = (f"# Give it a name: {name} = ..., {how}", BEGIN, f"{name} = {json.dumps(key_text(task.key))}", END)
+        # The dots stay in the student's version: who writes no name in the stub's place is told that there is no answer.
+        lines = (f"{name} = ...  # {how}", BEGIN, f"{name} = {json.dumps(key_text(task.key))}", END)
         source = "\n".join(lines)
     solution, check = copy.deepcopy(cell), copy.deepcopy(cell)
     solution.source, check["id"] = source, f"{cell['id']}-check"

@@ -1,8 +1,8 @@
 """The textbook's model of pre-copy, as a formula: what is left when QEMU's rules are taken away.
 
 Rounds follow each other without windows: each sends what the last one left, and leaves what the guest dirtied
-meanwhile, at most its working set. As soon as that fits into bandwidth x downtime-limit the guest is stopped and the
-rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions;
+meanwhile, at most its working set. As soon as that fits into bandwidth x downtime-limit (QEMU: is less than that) the
+guest is stopped and the rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions;
 `livemig validate` shows beside the engine what they are worth.
 
 Theory of operation. `textbook` counts the rounds of one migration one by one. `textbooks` gives the same for arrays

@@ -7,6 +7,7 @@ host's scheduling decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def summary(runs: Sequence[Row]) -> dict[str, Any]:
     """What was compared in how many runs, how often it was right, and the absolute relative errors.
 
     `groups`: the same errors for each first letter of the recordings' names. `textbook`: the plain runs alone, by the
-    textbook model and by the simulator; None where nobody asked the textbook.
+    textbook model and by the simulator; the errors of both are over the same `compared` runs, those that converged,
+    also by the textbook and the simulator. None where nobody asked the textbook.
     """
     modelled = [run for run in runs if run["modelled"]]
     timed = [run for run in modelled if run["times_compared"]]
@@ -61,7 +63,7 @@ def _steps_apart(run: Row) -> int:
 
 
 def _errors(runs: Sequence[Row]) -> dict[str, Any]:
-    both = [run for run in runs if run["converged_recorded"] and run["converged_predicted"]]
+    both = [run for run in runs if _converged(run)]
     downtime = [relative(run["downtime_predicted_s"], run["downtime_recorded_s"])
                 for run in both if (run["downtime_recorded_s"] or 0.0) >= DOWNTIME_FROM_S]
     return {
@@ -77,11 +79,16 @@ def _beside_textbook(timed: Sequence[Row]) -> dict[str, Any] | None:
     if not plain:
         return None
     told = [{**run, **run["textbook"]} for run in plain]
+    both = [_converged(run) and _converged(book) for run, book in zip(plain, told, strict=True)]
     sides: dict[str, Sequence[Row]] = {"textbook": told, "simulated": plain}
-    return {"runs": len(plain)} | {
+    return {"runs": len(plain), "compared": sum(both)} | {
         side: {"converges_right": _right(run["converged_recorded"] == run["converged_predicted"] for run in group),
-               **_errors(group)}
+               **_errors(list(compress(group, both)))}
         for side, group in sides.items()}
+
+
+def _converged(run: Row) -> bool:
+    return bool(run["converged_recorded"] and run["converged_predicted"])
 
 
 def _right(answers: Iterable[bool]) -> list[int]:

@@ -103,6 +103,10 @@ def test_a_counted_thing_may_be_named(desk) -> None:
     for written in (rounds, f"{rounds} rounds", f"{rounds} Rounds ", f" {rounds} round"):
         assert desk.check("02.2", written).right is True, written
     assert desk.check("02.2", f"{rounds} passes").right is None
+    for exercise_id, noun in (("01.1", "pages"), ("01.2", "pages"), ("06.3", "calls"), ("08.1", "steps")):
+        number = key_text(EXERCISES[exercise_id].task(1).key)
+        assert desk.check(exercise_id, f"{number} {noun}").right is True, exercise_id
+        assert desk.check(exercise_id, f"{number} parsecs").right is None, exercise_id
 
 
 def test_the_example_has_the_magnitude_that_is_asked_for(desk) -> None:

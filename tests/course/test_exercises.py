@@ -7,7 +7,9 @@ formulas of the kernel's document, and recordings of real QEMU.
 from __future__ import annotations
 
 import math
+import operator
 import re
+from fractions import Fraction
 
 import pytest
 
@@ -164,6 +166,53 @@ def test_the_sum_of_infinitely_many_rounds_is_not_near_enough() -> None:
         assert (verdict.right, "infinitely many rounds" in verdict.reason) == (False, True), seed
 
 
+def test_the_edge_of_the_threshold_decides_in_no_draw() -> None:
+    """QEMU stops below the threshold, the formula also exactly at it; rounds are counted here with both tests."""
+    for seed in range(300):
+        for exercise_id in ("02.1", "02.2"):
+            ram, rate, bandwidth, limit_ms = numbers(exercise_id, seed)[:4]
+            most, counts = Fraction(bandwidth) * Fraction(limit_ms) / 1000, []
+            for over in (operator.gt, operator.ge):
+                left, rounds = Fraction(ram) * Fraction(rate) / Fraction(bandwidth), 1
+                while over(left, most):
+                    left, rounds = left * Fraction(rate) / Fraction(bandwidth), rounds + 1
+                counts.append(rounds)
+            assert counts[0] == counts[1], (exercise_id, seed)
+
+
+def _below(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
+    return rate < bandwidth or working_set_bytes < bandwidth * limit_s
+
+
+def _at_most(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
+    return int(rate < bandwidth or working_set_bytes <= bandwidth * limit_s)
+
+
+def _forgets_the_working_set(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
+    left = ram_bytes
+    for _ in range(1000):
+        if left < bandwidth * limit_s:
+            return True
+        left *= rate / bandwidth
+    return False
+
+
+def _forgets_it_and_looks_after_each_round(ram_bytes, rate, working_set_bytes, bandwidth, limit_s):
+    return _forgets_the_working_set(ram_bytes * rate / bandwidth, rate, working_set_bytes, bandwidth, limit_s)
+
+
+def test_02_4_takes_below_and_at_most_and_one_for_true_and_names_a_forgotten_input() -> None:
+    for seed in range(20):
+        task = EXERCISES["02.4"].task(seed)
+        expected = [plain(case.expected) for case in task.key.cases]
+        for function in (_below, _at_most):
+            given = [outcome(task.key, function, case) for case in task.key.cases]
+            assert all(_same(one, other, 0.0) for one, other in zip(given, expected, strict=True)), seed
+    assert judge(task, _at_most).right is True
+    assert judge(task, _forgets_the_working_set).reason.startswith("It never uses working_set_bytes")
+    assert "Does it use working_set_bytes?" in judge(task, _forgets_it_and_looks_after_each_round).reason
+
+
 def test_equal_rates_do_not_converge_and_the_failing_case_is_told_in_words() -> None:
     task = EXERCISES["02.4"].task(1)
     (equal,) = [case for case in task.key.cases if case.args[1] == case.args[3]]
@@ -182,7 +231,7 @@ def test_a_slip_of_units_is_not_told_to_be_a_comparison_of_rates() -> None:
     verdict = judge(EXERCISES["02.4"].task(1), lambda ram, rate, working_set, bandwidth, limit_s: (
         rate < bandwidth or working_set <= bandwidth / MIB * limit_s))
     assert verdict.right is False
-    assert "the second way never came true. Are its units bytes, bytes/s and seconds?" in verdict.reason
+    assert "the second way never came true. Does it use working_set_bytes? Are its units bytes," in verdict.reason
 
 
 def test_who_puts_the_event_first_is_told_that_it_is_the_last_of_the_stop() -> None:

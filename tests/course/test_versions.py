@@ -116,7 +116,27 @@ def test_solutions_are_gone_from_the_students_version_and_nothing_else_is(plain)
     changed = [(one.source, other.source) for one, other in zip(untouched, others, strict=True) if one != other]
     assert len(changed) == 1
     assert "Put your answer in the place of the dots" in changed[0][0]
-    assert "Put your answer in the place of `raise NotImplementedError()`" in changed[0][1]
+    assert "in the place of the dots (a function's body below its first line), take out the line" in changed[0][1]
+    assert "`raise NotImplementedError()` and run the cells; a wrong answer gets a reason" in changed[0][1]
+
+
+@pytest.mark.parametrize(("instead", "said"), [
+    ('"6.8 s"', "not answered"), ("", "not answered"), ('answer_02_1 = "6.8 s"', "right"),
+    ('answer_02_1 = "6 s"', "not right")])
+def test_what_a_student_puts_in_the_stubs_place_is_judged_or_called_no_answer(instead, said) -> None:
+    """A bare answer without the name is no NameError."""
+    cells = exercise_cells(student_version(instructor_version(read(NOTEBOOKS[2]), SEED)))[:3]
+    space: dict = {}
+    try:
+        exec(cells[0].source, space)
+        exec(cells[1].source.replace("raise NotImplementedError()", instead), space)
+        if said == "right":
+            exec(cells[2].source, space)
+        else:
+            with pytest.raises(AssertionError, match=rf"Exercise 02\.1 \(seed 7\): {said}"):
+                exec(cells[2].source, space)
+    finally:
+        course.use_seed(1)
 
 
 def test_the_metadata_are_nbgraders(plain) -> None:
@@ -137,8 +157,8 @@ def test_the_metadata_are_nbgraders(plain) -> None:
 
 # Cells, and what nbgrader 0.9.6's ClearSolutions made of them.
 CLEARED_BY_NBGRADER = (
-    ('# Give it a name: answer_1 = ..., a number\n### BEGIN SOLUTION\nanswer_1 = "3"\n### END SOLUTION',
-     "# Give it a name: answer_1 = ..., a number\n# YOUR CODE HERE\nraise NotImplementedError()"),
+    ('answer_1 = ...  # a number\n### BEGIN SOLUTION\nanswer_1 = "3"\n### END SOLUTION',
+     "answer_1 = ...  # a number\n# YOUR CODE HERE\nraise NotImplementedError()"),
     ("def f(a):\n    ### BEGIN SOLUTION\n    if a:\n\n        return 1\n    return 2\n    ### END SOLUTION",
      "def f(a):\n    # YOUR CODE HERE\n    raise NotImplementedError()"),
     ("class A:\n    def f(self):\n        ### BEGIN SOLUTION\n        return 1\n        ### END SOLUTION\n\n"

@@ -147,6 +147,7 @@ def test_the_textbook_stands_beside_plain_runs_only(some):
     report = validate(some, perfect(some), textbook=book)
     runs = {run["id"]: run for run in report["runs"]}
     assert len(asked) == report["summary"]["textbook"]["runs"] == 5
+    assert report["summary"]["textbook"]["compared"] == 4  # d03 was cancelled
     assert runs["k01-converge"]["textbook"] is None
     assert runs["b05"]["textbook"]["total_time_error"] == pytest.approx((5.0 - 5.211) / 5.211)
     assert runs["d03"]["textbook"]["total_time_error"] is None

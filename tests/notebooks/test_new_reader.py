@@ -5,11 +5,14 @@ Each claim quotes the prose, so that neither can change alone. What cells print 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 
 import livemig
@@ -17,6 +20,7 @@ from livemig.course.mark import unmarked
 from livemig.draw.maps import ratios_of
 from livemig.draw.story import story
 from livemig.engine.closed_form import textbook_of
+from livemig.engine.its_guest import running_command
 from livemig.engine.pages import PageStory, watch_pages
 from livemig.lab.validate import recorded_runs
 from livemig.trace import Outcome, Trace
@@ -42,6 +46,11 @@ def small(**changes: object) -> PageStory:
 def cells(notebook: str) -> dict[str, str]:
     file = NOTEBOOKS / f"{notebook}.ipynb"
     return {cell.id: cell.source for cell in nbformat.read(file, as_version=4).cells}
+
+
+def code(notebook: str) -> list[str]:
+    notes = nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
+    return [cell.source for cell in notes if cell.cell_type == "code"]
 
 
 def gap_ms(trace: Trace, first: str, last: str) -> float:
@@ -109,13 +118,67 @@ def five_functions_one_inside_the_other() -> bool:
 
 
 def explore_8_then_30_mib() -> bool:
-    """Each rate for the small working set, only some rates for the larger one."""
+    """The two ends that the question promises; at 80 MiB/s there would be nothing to see."""
     def over(rate: int, working_set: int) -> bool:
         return model(dirty_rate_bytes_per_s=rate * float(MIB), working_set_bytes=working_set * MIB,
                      downtime_limit_s=0.3, give_up_s=20.0).outcome.status == "completed"
 
-    return [over(rate, 8) for rate in (80, 128, 300)] == [True] * 3 and [over(rate, 30) for rate in (80, 128, 300)] == [
-        True, False, False]
+    return [over(rate, size) for rate in (150, 80) for size in (8, 30)] == [True, False, True, True]
+
+
+def seven_syncs() -> bool:
+    """Five that begin a pass, one at Tn+1, one after the stop: all that the run has, each at its moment."""
+    run = model(downtime_limit_s=0.03)
+    begin = [one.start_s for one in run.passes() if not one.final]
+    found = [sync.t_s for sync in run.select("sync", lane="migration")]
+    return len(found) == 7 and len(begin) == 5 and found[5] <= run.mark("Tn+1") < run.mark("Tn+3") < found[6] and all(
+        abs(sync - start) < 0.001 for sync, start in zip(found, begin, strict=False))
+
+
+def each_pass_of_the_curve_empties_the_bitmap() -> bool:
+    """By the counts of the drawn run and of b05; notebook 01's first pass leaves four pages."""
+    runs = (model(downtime_limit_s=0.03), livemig.recording("b05"))
+    counts = [(one.todo_bytes // PAGE, one.normal_pages + one.zero_pages) for run in runs for one in run.passes()]
+    return all(todo == sent for todo, sent in counts) and len(small().passes()[0].left) == 4
+
+
+def a_save_while_the_guest_runs_delays_the_stop() -> bool:
+    runs = {when: model(save_tables_when=when, its_command_period_s=0.0001) for when in (
+        "stop", "t0", "each_sync", "pre_save", "never")}
+    stops_ms = {when: round(1000 * (run.mark("Tn+2") - runs["stop"].mark("Tn+2")), 3) for when, run in runs.items()}
+    mapped = {when: run.meta["its"]["report"]["mapped_at_source"] for when, run in runs.items()}
+    late = {"t0", "each_sync"}
+    return {when for when, ms in stops_ms.items() if ms == 0.15} == late == {w for w, n in mapped.items() if n == 45} and (
+        sorted(set(stops_ms.values())) == [0.0, 0.15])
+
+
+def a_move_comes_just_after_its_map() -> bool:
+    """And what DISCARD does: the kernel's own dirty log has the page of the ITT after it (data/its)."""
+    told = [running_command(k, 6) for k in range(64)]
+    moved = [k for k, one in enumerate(told) if one.name == "MOVI"]
+    log = (livemig.data_dir() / "its" / "dirty-log-commands.json").read_text(encoding="utf-8")
+    return bool(moved) and "DISCARD" in log and all(
+        any(one.name == "MAPTI" and one.fields["event_id"] == told[k].fields["event_id"] for one in told[k - 2:k])
+        for k in moved)
+
+
+def rounds_and_syncs() -> bool:
+    """The textbook's five rounds, by hand as in the first cell, and the seven syncs that b05 counted."""
+    left, rounds = 256.0, 0
+    while left >= 64 * 0.03:
+        left, rounds = min(left / 64 * 20, 64.0), rounds + 1
+    return (rounds, livemig.recording("b05").outcome.dirty_sync_count) == (5, 7)
+
+
+def cells_meet_at_the_corner() -> bool:
+    """The drawn boundary has its corner at (1, 1): two lines, along one and up one."""
+    space: dict[str, object] = {"livemig": livemig, "MIB": MIB}
+    exec(cells("02_precopy_convergence")["c12b"], space)
+    (line,) = [one for one in plt.gca().get_lines() if one.get_linewidth() == 2.0]
+    xs, ys = (np.asarray(values, dtype=float) for values in line.get_data())
+    plt.close("all")
+    right, up = xs[~np.isnan(xs)], ys[~np.isnan(ys)]
+    return abs(right.min() - 1) < 1e-3 and abs(up.min() - 1) < 1e-3 and right.max() > 5 and up.max() > 50
 
 
 def four_maps() -> bool:
@@ -162,11 +225,21 @@ CLAIMS: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
         ("left nearly 17 MiB for the stop, and they took 8 ms, not the quarter of a second",
          the_last_pass_has_no_limit),
         ("five functions are entered, each from the one before", five_functions_one_inside_the_other),
-        ("Set the downtime limit to 300 ms and try a working set of 8 MiB, then 30 MiB", explore_8_then_30_mib)),
+        ("Set 150 MiB/s and a downtime limit of 300 ms, then a working set of 8 MiB, then one of 30 MiB",
+         explore_8_then_30_mib),
+        ("one at the beginning of each of the 5 passes, one that finds little enough left (Tn+1), one after the stop",
+         seven_syncs),
+        ("here the last window of each pass happened to empty the bitmap. Notebook 01, section 3 shows it",
+         each_pass_of_the_curve_empties_the_bitmap),
+        ("the saves delay the stop by 0.15 ms, in which it maps one more", a_save_while_the_guest_runs_delays_the_stop),
+        ("this guest moves an interrupt only just after it has mapped it", a_move_comes_just_after_its_map)),
     "01_the_two_phases": (
         ("There are four for two passes of pre-copy: after sync 3 nothing was sent", four_maps),
         ("has 4 pending at 0.5005 s, this list 14: the look comes before", the_look_comes_before_the_send)),
     "02_precopy_convergence": (
+        ("5 rounds are 7 syncs: one at the beginning of each round, two more, at Tn+1 and after the stop",
+         rounds_and_syncs),
+        ("Its boundary is the corner at (1, 1). The grid is laid so that cells meet there", cells_meet_at_the_corner),
         ("5.45 s, not 5.80 as by hand: the second round cannot exceed the working set, 64 MiB",
          the_second_round_is_the_working_set),
         ("One dot lies on the other side of the boundary: `n11`", only_n11_is_on_the_other_side),
@@ -181,6 +254,32 @@ def test_what_a_new_reader_is_told_holds(notebook, words, holds) -> None:
     prose = " ".join(unmarked(" ".join(cells(notebook).values())).split())
     assert words in prose, "the prose has changed; change the claim with it"
     assert holds()
+
+
+def explore(notebook: str) -> list[dict[str, object]]:
+    """The changes of inputs that a notebook's numbered Explore questions ask for, one a question, read in its text."""
+    questions = re.findall(r"^\d\. .+", unmarked(cells(notebook)["x90"]), re.M)
+    return [{name: eval(value, {"PAGE": PAGE}) for name, value in re.findall(r'`"(\w+)": ([^`]+)`', one)}
+            for one in questions]
+
+
+@pytest.mark.parametrize("changes", explore("01_the_two_phases"), ids=lambda changes: next(iter(changes)))
+def test_every_cell_of_01_runs_with_the_change_of_each_explore_question(changes, capsys) -> None:
+    given = ", ".join(f"{name!r}: {value!r}" for name, value in changes.items())
+    space: dict[str, object] = {}
+    for source in code("01_the_two_phases"):
+        if "course." not in source:
+            exec(source.replace("Scenario(**SMALL)", f"Scenario(**{{**SMALL, {given}}})"), space)
+    plt.close("all")
+    said = capsys.readouterr().out
+    cancelled = "give_up_s" in changes
+    assert ("cancelled in 5.00 s; the guest never stood" in said) is cancelled
+    assert ("the trace compared all pages: not compared: it was cancelled" in said) is cancelled
+    assert ("completed in 0." in said) is not cancelled
+
+
+def test_01_has_five_explore_questions_that_change_an_input() -> None:
+    assert [len(changes) for changes in explore("01_the_two_phases")] == [2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("changes", [{"qemu_version": "10.0"}, {"downtime_limit_s": 0.0}, {"give_up_s": 0.1},
