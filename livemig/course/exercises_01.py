@@ -55,8 +55,8 @@ def _old(draw: Draw) -> Task:
     return Task(
         f"{words} At that sync, how many of the pages that were sent hold old bytes at the destination?", key,
         ("Of each write: had its page been sent by then?", "At 0.25 s the pages 0 to 29 have been sent.",
-         "Write number k, counted from 1, comes at k divided by the rate. Go through the writes and keep those whose page is below ten "
-         "times the number of windows that have begun."),
+         "Write number k, counted from 1, comes at k divided by the rate. Go through the writes and keep those whose "
+         "page is below ten times the number of windows that have begun."),
         f"Written after their turn: pages {ranges(first.after)}, {len(first.after)} of them.")
 
 

@@ -90,7 +90,7 @@ def _answered(cell: Notebook, exercise_id: str, how: str, task: Task) -> list[No
         name, source = task.key.name, _function(task.key.solution)
     else:
         name = f"answer_{exercise_id.replace('.', '_')}"
-        # The dots stay in the student's version: who writes no name in the stub's place is told that there is no answer.
+        # The dots stay in the student's version: an answer without the name is no NameError, but no answer.
         lines = (f"{name} = ...  # {how}", BEGIN, f"{name} = {json.dumps(key_text(task.key))}", END)
         source = "\n".join(lines)
     solution, check = copy.deepcopy(cell), copy.deepcopy(cell)

@@ -2,8 +2,8 @@
 
 Rounds follow each other without windows: each sends what the last one left, and leaves what the guest dirtied
 meanwhile, at most its working set. As soon as that fits into bandwidth x downtime-limit (QEMU: is less than that) the
-guest is stopped and the rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no leftover, no positions;
-`livemig validate` shows beside the engine what they are worth.
+guest is stopped and the rest is sent at the same bandwidth. There are no zero pages, no headers, no quantum, no
+leftover, no positions; `livemig validate` shows beside the engine what they are worth.
 
 Theory of operation. `textbook` counts the rounds of one migration one by one. `textbooks` gives the same for arrays
 of migrations without counting. In seconds on the link, v0 = RAM / B is the first round, v1 = min(lambda v0, W / B)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,9 @@ NAMES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "not
 def test_it_runs(notebook_page: NotebookPage, name: str) -> None:
     notebook_page.page.set_viewport_size({"width": 1400, "height": 1900})
     notebook_page.open(name)
+    noted = json.loads((notebook_page.lab.folder / name).read_text(encoding="utf-8"))["metadata"]["language_info"]
+    unsaved = notebook_page.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.dirty")
+    assert unsaved is (noted["version"] != platform.python_version())  # Lab notes the kernel's own version
     report = notebook_page.run_all()
     notebook_page.screenshot(name.removesuffix(".ipynb"))
     assert report.errors == ()
