@@ -297,7 +297,7 @@ class View {
     const { el, run } = this;
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
-    setHtml(el.why, esc(reason));
+    setHtml(el.why, esc(reason.slice(0, 1).toUpperCase() + reason.slice(1)));
     setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
     if (el.source) setHtml(el.source, esc(run.name));
     this.alternative = null;
@@ -337,6 +337,7 @@ class View {
     const { run, cursor } = this;
     this.drawPosition();
     if (this.sequenceStep !== cursor.i) this.drawSequence();
+    this.showState();
     if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
     this.its.moveTo(run, cursor.t, this.style);
     this.map?.moveTo(cursor.t);
@@ -346,9 +347,19 @@ class View {
     setHtml(this.el.position, `event <b>${this.cursor.i + 1}</b> of ${this.run.steps.length}`);
   }
 
+  /** The sentence that is seen: with each event, or when the time has gone on long enough. */
+  showState() {
+    if (this.stated === this.cursor.i && this.playing && performance.now() - this.said.at <= SAY_MS) return;
+    this.stated = this.cursor.i;
+    setHtml(this.el.state, stateSentence(this.run, this.cursor));
+  }
+
+  /** The same for those who hear it: not more often than it can be heard. */
   say() {
+    this.stated = -1;
+    this.showState();
     const html = stateSentence(this.run, this.cursor);
-    setHtml(this.el.state, html);
+    setHtml(this.el.live, html);
     this.said = { html, at: performance.now() };
   }
 
