@@ -22,10 +22,11 @@ LOCK := $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-vers
 help:
 	@sed -n '1,4s/^# //p' Makefile
 
+# The shell is named because the server else starts a login shell, which puts PATH back: its terminals would have no livemig.
 lab: $(VENV)/.installed
 	@test -f $(NOTEBOOK) || { echo "make lab: $(NOTEBOOK) is missing; is this a complete clone?" >&2; exit 1; }
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK) \
-		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=. \
+		--LabApp.default_url=/lab/tree/$(NOTEBOOK) "--ServerApp.terminado_settings={'shell_command': ['$${SHELL:-sh}']}" $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB_ARGS)
 
 site: $(VENV)/.installed
 	$(VENV)/bin/livemig site --out site

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ def lab(
         jupyterlab = importlib.import_module("jupyterlab.labapp")
     except ImportError as error:
         raise LabError(f"JupyterLab is not usable in this Python ({error}); pip install jupyterlab") from None
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     jupyterlab.LabApp.launch_instance(_arguments(found, port, browser, is_root))
 
@@ -51,7 +53,12 @@ def find_notebooks(folder: Path | None) -> Path:
 
 
 def _arguments(folder: Path, port: int, browser: bool, is_root: bool) -> list[str]:
-    """The same as `make lab`: localhost only, notebook 00 open."""
-    return ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder.parent}",
+    """The same as `make lab`: localhost only, notebook 00 open, and terminals that find `livemig`.
+
+    A login shell, which the server starts where its own output is no terminal, would put PATH back.
+    """
+    shell = os.environ.get("SHELL")
+    terminals = [f"--ServerApp.terminado_settings={ {'shell_command': [shell]} }"] if shell else []
+    return [*terminals, "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder.parent}",
             f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}", *([] if browser else ["--no-browser"]),
             *(["--allow-root"] if is_root else [])]

@@ -25,7 +25,7 @@ Table = Mapping[str, Any]
 
 # itsbytes.js for the decoding of fields; what it imports besides is used by the stage only.
 _MODULES = ("words.js", "mailbox.js", "keys.js", "itsbytes.js", "bytegrid_cells.js", "bytegrid_commands.js",
-            "bytegrid.js")
+            "bytegrid_panel.js", "bytegrid.js")
 MAX_COMMANDS = 4096
 
 

@@ -270,7 +270,7 @@ class Stage(anywidget.AnyWidget):
 
 
 def describe(trace: Trace) -> str:
-    """How a run ended, in words: status, times, bytes, passes and its marks."""
+    """How a run ended, in words: status, times, bytes, bitmap syncs and its marks."""
     outcome = trace.outcome
     total_s = trace.end_s if outcome.total_time_s is None else outcome.total_time_s
     parts = [f"Live migration, {trace.meta.get('source', 'run')}: {outcome.status} after {total_s:.3f} s"]
@@ -279,7 +279,7 @@ def describe(trace: Trace) -> str:
     if outcome.transferred_bytes is not None:
         parts.append(f"{outcome.transferred_bytes / (1 << 20):.1f} MiB sent")
     if outcome.dirty_sync_count is not None:
-        parts.append(f"{outcome.dirty_sync_count} passes")
+        parts.append(f"{outcome.dirty_sync_count} bitmap syncs")
     marks = ", ".join(f"{mark.label} {mark.t_s:.6f} s" for mark in trace.marks() if mark.label.startswith(("T0", "Tn")))
     reason = f" {outcome.reason}." if outcome.reason else ""
     return ", ".join(parts) + "." + reason + (f" {marks}." if marks else "")

@@ -163,9 +163,11 @@ def test_by_keyboard_only_from_t0_to_the_end(offline: Page) -> None:
     offline.keyboard.press("Home")
     state = offline.locator(".lm [data-el=state]")
     expect(state).to_contain_text("T0 at")
-    assert state.get_attribute("aria-live") == "polite"
+    live = offline.locator(".lm [data-el=live]")
+    assert live.get_attribute("aria-live") == "polite"
     seen = []
     for _ in range(40):
+        assert live.text_content() == state.text_content()
         seen.append(state.inner_text().split(" at ")[0])
         if seen[-1] == "Tn+4":
             break

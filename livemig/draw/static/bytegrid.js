@@ -1,9 +1,9 @@
-// The byte grid's widget: traits in, DOM out, keys and clicks. What it shows is made by bytegrid_cells and _commands.
+// The byte grid's widget: traits in, DOM out, keys and clicks. What it shows is made by bytegrid_cells; bytegrid_panel has
+// the commands.
 
 import { aboutOf, bitsHtml, bytesOf, byteWords, countDifferences, fieldsInByte, gridHtml, hexAddress, hopsOf, hopsSvg, kindOf, optionsHtml, partnerOf, rowsOf, scopeOf, targetOf } from "./bytegrid_cells.js";
-import { commandOf, commandsHtml, moveCommand, outcomeWords, parseValue, savesWords, summary } from "./bytegrid_commands.js";
+import { CommandPanel, commandPanelHtml } from "./bytegrid_panel.js";
 import { keepsKey } from "./keys.js";
-import { Mailbox } from "./mailbox.js";
 import { esc } from "./words.js";
 
 const PAGE_ROWS = 10;
@@ -14,18 +14,12 @@ const frameHtml = (/** @type {string} */ uid, /** @type {any} */ about) => `
   <div class="lm-head"><div><h2 data-el="outcome"></h2><p class="lm-state bg-note" data-el="note"></p></div>
   <div class="lm-tools"><button data-el="large" aria-pressed="false">Large type</button></div></div>
   <p class="lm-error" data-el="error" role="alert" hidden></p>
-  <div class="bg-body">${about.editable ? commandPanel(uid, about.can_save) : ""}
+  <div class="bg-body">${about.editable ? commandPanelHtml(uid, about.can_save) : ""}
   <section class="lm-p bg-tab" aria-labelledby="${uid}h-tab"><header><h3 id="${uid}h-tab">Tables in RAM</h3><label>Table <select data-el="table"></select></label></header>
   <div class="bg-panes" data-el="panes"></div></section>
   <section class="lm-p bg-entry" aria-labelledby="${uid}h-entry"><header><h3 id="${uid}h-entry" data-el="entryName">Entry</h3><span class="mute" data-el="entryKind"></span></header>
   <div data-el="bits" role="img" aria-label=""></div><ul class="bg-fields" data-el="fields" role="listbox" tabindex="0" aria-labelledby="${uid}h-entry"></ul>
   <p class="lm-note" data-el="hint"></p></section></div><p class="sr" data-el="say" role="status" aria-live="polite"></p>`;
-
-const commandPanel = (/** @type {string} */ uid, /** @type {boolean} */ canSave) => `
-  <section class="lm-p bg-ctl" aria-labelledby="${uid}h-ctl"><header><h3 id="${uid}h-ctl">Commands</h3><span class="mute" data-el="summary"></span></header>
-  <ol class="bg-cmds" data-el="commands"></ol>
-  <div class="lm-tools"><button data-el="add">Add a command</button><button data-el="original">Original commands</button></div>
-  ${canSave ? '<label class="bg-save"><input type="checkbox" data-el="save"> then save the tables</label>' : ""}<p class="lm-note" data-el="saves"></p></section>`;
 
 class Grid {
   constructor(model, el) {
@@ -34,7 +28,6 @@ class Grid {
     this.uid = `bg${Math.random().toString(36).slice(2, 8)}${grids}`;
     this.about = model.get("_about");
     this.layouts = model.get("_layouts");
-    this.forms = model.get("_forms");
     this.root = document.createElement("section");
     this.root.className = `lm lm-bg${this.about.editable ? " bg-edits" : ""}`;
     this.root.setAttribute("aria-label", this.about.title);
@@ -49,12 +42,8 @@ class Grid {
     this.top = Math.max(0, this.tables.findIndex((t) => t.name === chosen.table));
     this.el.note.textContent = this.about.note;
     this.el.note.hidden = !this.about.note;
-    this.draft = model.get("_state").commands;
-    this.original = this.draft;
-    this.mailbox = new Mailbox((id, inputs) => model.send({ type: "apply", id, inputs }), this.uid);
+    this.commands = new CommandPanel(model, this.el, this.root, this.uid);
     this.listen();
-    this.drawCommands();
-    this.showState();
     this.drawTables(chosen.index);
     this.resizer = new ResizeObserver(() => this.width !== this.root.clientWidth && this.resized());
     this.resizer.observe(this.root);
@@ -81,7 +70,7 @@ class Grid {
     };
     on("change:tables", () => this.drawTables());
     on("change:compare", () => this.drawTables());
-    on("change:_state", () => this.showState());
+    on("change:_state", () => this.commands.showState());
     el.large.onclick = () => {
       root.toggleAttribute("data-large");
       el.large.setAttribute("aria-pressed", String(this.q > 1));
@@ -97,7 +86,6 @@ class Grid {
     }
     el.fields.addEventListener("click", (e) => this.pickField(e.target.closest("[role=option]")?.dataset.field));
     el.bits.addEventListener("click", (e) => this.pickField(e.target.closest("[data-field]")?.dataset.field));
-    if (this.about.editable) this.listenCommands();
   }
 
   key(e) {
@@ -343,95 +331,6 @@ class Grid {
       this.model.set("selected", { table: this.entry.table.name, index: this.entry.row.index, field: this.at.field });
       this.model.save_changes();
     }, 150);
-  }
-
-  // -- commands ----------------------------------------------------------------------------------------------------
-  listenCommands() {
-    const { el } = this;
-    el.commands.addEventListener("input", (e) => this.typed(e.target));
-    el.commands.addEventListener("click", (e) => this.acted(e.target.closest("[data-act]")));
-    el.add.onclick = () => this.edit([...this.draft, commandOf(this.forms, "MAPTI", this.draft.at(-1)?.fields)], this.draft.length, "select");
-    el.original.onclick = () => this.edit(this.original, -1, "");
-    if (el.save) el.save.onchange = () => this.post();
-  }
-
-  typed(input) {
-    const i = Number(input.closest("li").dataset.i);
-    const old = this.draft[i];
-    if (input.tagName === "SELECT") {
-      const one = commandOf(this.forms, input.value, old.fields);
-      return this.edit(this.draft.map((c, n) => (n === i ? one : c)), i, "select");
-    }
-    const { field } = input.dataset;
-    const form = this.forms[old.name].fields.find((f) => f.name === field);
-    const value = parseValue(input.value, form.shift > 0);
-    if (value === null) input.setAttribute("aria-invalid", "true");
-    else input.removeAttribute("aria-invalid");
-    if (value === null) return this.showOutcome(i, { ok: false, text: `${field} must be a number such as 8 or 0x41000000; the last one still counts`, pages: [] });
-    if (value === old.fields[field]) return this.showOutcome(i, this.model.get("_state").outcomes[i]);
-    this.draft = this.draft.map((c, n) => (n === i ? { ...c, fields: { ...c.fields, [field]: value } } : c));
-    this.post();
-    return undefined;
-  }
-
-  acted(button) {
-    if (!button) return;
-    const i = Number(button.closest("li").dataset.i);
-    if (button.dataset.act === "remove") this.edit(this.draft.filter((_, n) => n !== i), Math.min(i, this.draft.length - 2), "[data-act=remove]");
-    else {
-      const to = i + (button.dataset.act === "up" ? -1 : 1);
-      this.edit(moveCommand(this.draft, i, to), to, `[data-act=${button.dataset.act}]`);
-    }
-  }
-
-  /** Another list of commands; the focus goes to `part` of command `i`. */
-  edit(commands, i, part) {
-    this.draft = commands;
-    this.drawCommands();
-    const item = this.el.commands.children[i];
-    const goal = part && item ? item.querySelector(`${part}:not([disabled])`) ?? item.querySelector("select") : i === -1 ? this.el.original : this.el.add;
-    goal?.focus();
-    this.post();
-  }
-
-  post() {
-    this.mailbox.post({ commands: this.draft, save: this.el.save ? this.el.save.checked : true });
-  }
-
-  drawCommands() {
-    if (!this.about.editable) return;
-    this.el.commands.innerHTML = commandsHtml(this.draft, this.forms, this.uid);
-    if (!this.about.fixed) return; // else no kernel runs them: they can be read only, and scrolled by keyboard
-    for (const e of this.root.querySelectorAll(".bg-ctl :is(button, input, select)")) e.disabled = true;
-    this.el.commands.tabIndex = 0;
-  }
-
-  showOutcome(i, outcome) {
-    const out = this.el.commands.children[i]?.querySelector(".bg-out");
-    if (!out) return;
-    const { text, ok } = outcomeWords(outcome);
-    out.textContent = text;
-    out.classList.toggle("bad", !ok);
-  }
-
-  showState() {
-    const { el } = this;
-    const state = this.model.get("_state");
-    if (state.reply) this.mailbox.answered(state.reply);
-    el.error.hidden = !state.error;
-    el.error.textContent = state.error ? `${state.error}. The tables are still those of the last run.` : "";
-    if (!this.about.editable || this.mailbox.flying) return;
-    if (!state.error && JSON.stringify(state.commands) !== JSON.stringify(this.draft)) {
-      this.draft = state.commands;
-      this.drawCommands();
-    }
-    if (el.save) el.save.checked = state.save;
-    el.summary.textContent = summary(state.outcomes);
-    this.draft.forEach((_, i) => {
-      if (!el.commands.children[i]?.querySelector("[aria-invalid]")) this.showOutcome(i, state.outcomes[i]);
-    });
-    const named = (page) => this.tables.find((t) => t.entries.some(([index]) => Math.floor((t.base + index * t.entry_bytes) / 4096) * 4096 === page))?.name ?? "";
-    el.saves.textContent = savesWords(state.saves, named);
   }
 
   // -- size --------------------------------------------------------------------------------------------------------

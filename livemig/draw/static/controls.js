@@ -65,6 +65,21 @@ function numberHtml(/** @type {Control} */ c, /** @type {number | null} */ value
 const rangeOf = (/** @type {Control} */ { limits: [low, high] = [null, null], scale = 1 }) =>
   (low == null ? "" : `min="${low / scale}" `) + (high == null ? "" : `max="${high / scale}" `);
 
+/**
+ * An error about one input, with its label and in the unit that is shown; others as they are.
+ * @param {string} error @param {Control[]} controls @param {Record<string, any>} wanted values that were just given @returns {string}
+ */
+export function inWords(error, controls, wanted) {
+  const c = controls.find((one) => one.name === error.split(" = ")[0]);
+  if (!c) return error;
+  const [low, high] = c.limits ?? [null, null];
+  const value = wanted[c.name];
+  const told = (/** @type {number} */ inner) => `${shownOf(c, inner)} ${c.unit}`;
+  if (low != null && value < low) return `${c.label} ${told(value)}: at least ${told(low)}`;
+  if (high != null && value > high) return `${c.label} ${told(value)}: at most ${told(high)}`;
+  return `${c.label}: ${error}`;
+}
+
 /** The input that an error names in its first words is marked; "" marks none. @param {HTMLElement} root @param {string} error */
 export function markWrong(root, error) {
   const wrong = error.split(" = ")[0];

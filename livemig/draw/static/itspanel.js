@@ -71,7 +71,7 @@ export class ItsPanel {
     const { q, measure } = this.at.style;
     const layout = layoutOf(this.layouts, table);
     const [id, hex] = table.entries[this.row];
-    const width = this.at.style.widthOf("bits", 480);
+    const width = this.at.style.fit.widthOf("bits", 480);
     const { svg, height } = bitsSvg(layout, hex, live, { width, q, measure });
     const value = littleEndian(hex);
     const words = layout.fields.map((f) => `${f.name} ${fieldOf(value, f)}`).join(", ");

@@ -41,7 +41,7 @@ function header(/** @type {string[]} */ panels) {
   const boxes = PANELS.filter(([key]) => panels.includes(key))
     .map(([key, name]) => `<label><input type="checkbox" value="${key}" checked> ${name}</label>`)
     .join("");
-  return `<div class="lm-head"><div><h2 data-el="outcome"></h2><p class="lm-state" data-el="state" role="status" aria-live="polite"></p></div>
+  return `<div class="lm-head"><div><h2 data-el="outcome"></h2><p class="lm-state" data-el="state"></p><p class="sr" data-el="live" role="status" aria-live="polite"></p></div>
     <div class="lm-tools"><details class="lm-menu"><summary title="Which parts of the picture are shown">Panels</summary><fieldset data-el="panels"><legend class="sr">Show panels</legend>${boxes}</fieldset></details>
     <button data-el="pin" aria-pressed="false" title="Keep this run: it stays dashed behind the next ones, with exact differences">Pin this run</button><button data-el="large" aria-pressed="false">Large type</button>
     <button data-el="keys" aria-haspopup="dialog">Keys&nbsp;<kbd>?</kbd></button></div></div>
@@ -52,7 +52,7 @@ function header(/** @type {string[]} */ panels) {
 
 const scenarioPanel = (/** @type {string} */ uid) => `<section class="lm-p a-ctl" aria-labelledby="${uid}h-ctl">
   <header><h3 id="${uid}h-ctl">Scenario</h3><span class="mute" data-el="source"></span></header><div class="lm-ctl" data-el="controls"></div>
-  <p class="lm-note" data-el="coarse"></p>
+  <p class="lm-error" data-el="errorHere" aria-hidden="true" hidden></p><p class="lm-note" data-el="coarse"></p>
   <label class="lm-rec" data-el="recordingLabel" hidden title="A recorded migration of real QEMU in the model’s place, and the model’s run beside it">Recorded run <select data-el="recording"></select></label></section>`;
 
 function timePanel(/** @type {string} */ uid) {

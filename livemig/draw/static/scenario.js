@@ -1,7 +1,7 @@
 // Which run is shown: the inputs' own (computed here, or by the kernel), a pushed trace, or a recording with the model
 // beside it. Owns the controls, the presets, the choice of recordings, and what goes to Python.
 
-import { controlsHtml, markWrong, showValues, valueOf } from "./controls.js";
+import { controlsHtml, inWords, markWrong, showValues, valueOf } from "./controls.js";
 import { computed, covers } from "./local.js";
 import { Mailbox } from "./mailbox.js";
 import { runOf } from "./scene.js";
@@ -131,7 +131,12 @@ export class ScenarioPanel {
   tellError(/** @type {string} */ error) {
     if (error !== this.wrong && this.el.controls) markWrong(this.el.controls, error);
     this.wrong = error;
-    this.show.say(error && `${error}. The picture is still the last run.`);
+    const words = error && `${inWords(error, this.controls, this.wanted)}. The picture is still the last run.`;
+    this.show.say(words);
+    if (this.el.errorHere) {
+      this.el.errorHere.hidden = !words;
+      setHtml(this.el.errorHere, esc(words));
+    }
   }
 
   draw(/** @type {Run} */ run) {

@@ -6,7 +6,7 @@ import { valueAt } from "./scene.js";
 import { bytes, esc, plain } from "./words.js";
 
 /** @typedef {import("./scene.js").Run} Run */
-/** @typedef {{key: string, from: number, to: number, text: string, mark?: string, call?: boolean, level?: number}} Message */
+/** @typedef {{key: string, from: number, to: number, text: string, short?: string, mark?: string, call?: boolean, level?: number}} Message */
 /** @typedef {{width: number, q: number, row: number, measure: (text: string, size: number, weight?: number) => number}} Style */
 
 const [USER, THREAD, VM, ITS] = [0, 1, 2, 3];
@@ -26,10 +26,11 @@ function diagramRows(run) {
   const seven = run.version.startsWith("7");
   const self = (/** @type {string} */ key, /** @type {string} */ words, more = {}) => ({ key, from: THREAD, to: THREAD, text: words, ...more });
   const rest = run.passes.find((p) => p.final)?.todo;
+  const size = rest ? `, ${bytes(rest)}` : "";
   const vm = (/** @type {string} */ key, /** @type {string} */ words) => ({ key, from: VM, to: VM, text: words, call: true });
   const rows = [
     { key: "migrate", from: USER, to: THREAD, text: "migrate", mark: "T0" }, { key: "start" }, { key: "loop" },
-    self("iter", "migration_iteration_run()", { mark: "T1…Tn", call: true }), self("pend", "pending: estimate, then exact"),
+    self("iter", "migration_iteration_run()", { mark: "T1…Tn", call: true }), self("pend", "pending: estimate, then exact", { short: "pending: estimate, exact" }),
     { key: "alt" }, self("send", "send dirty pages"), { key: "else" },
     self("conv", "converged: get ready to stop", { mark: "Tn+1" }), { key: "end" },
     self("compl", "migration_completion()", { call: true }), self("complp", "migration_completion_precopy()", { call: true }),
@@ -37,7 +38,7 @@ function diagramRows(run) {
     { key: "vsfs", from: THREAD, to: VM, text: "vm_stop_force_state()", mark: seven ? "Tn+2" : undefined },
     vm("vs", "vm_stop()"), vm("dvs", "do_vm_stop()"), vm("vsn", "vm_state_notify()"),
     { key: "hand", from: VM, to: ITS, text: "vm_change_state_handler()" }, { key: "save" }, { key: "ret" },
-    self("final", `send the last dirty pages${rest ? `, ${bytes(rest)}` : ""}`, { mark: "Tn+3" }), self("dev", "send device state"),
+    self("final", `send the last dirty pages${size}`, { short: `send the last${size}`, mark: "Tn+3" }), self("dev", "send device state"),
     self("done", LAST_WORDS[run.outcome.status] ?? "end of the run", { mark: run.ok ? "Tn+4" : undefined }),
   ];
   return rows.filter((r) => !seven || !NEWER.includes(r.key));
@@ -119,13 +120,15 @@ function frameWords({ run, y, x, q, size, now, i, style }) {
   const t = run.steps[i].t;
   const number = run.passes.filter((/** @type {any} */ p) => !p.final && p.a <= t + 1e-9).length || 1;
   const of = insideLoop(now) ? `pass ${number} of ${run.loopPasses}` : `${run.loopPasses} pass${run.loopPasses === 1 ? "" : "es"}`;
+  const room = x[VM] - 6 * q - (x[THREAD] + 16 * q);
+  const loop = [`pre-copy while active: ${of}`, `while active: ${of}`].find((words) => style.measure(words, size) < room) ?? of;
   const limit = valueAt(run.threshold, t);
   const mute = `font-size="${size}" class="mute halo"`;
   const at = x[THREAD] + 22 * q;
   const full = limit === null ? "threshold" : `threshold, ${bytes(limit)}`;
   const name = at + style.measure(`[ pending ≥ ${full} ]`, size) < x[VM] - 6 * q ? full : "threshold";
   return [
-    text(x[THREAD] + 16 * q, y.loop + 12.5 * q, `pre-copy while active: ${of}`, "start", mute),
+    text(x[THREAD] + 16 * q, y.loop + 12.5 * q, loop, "start", mute),
     text(at, y.alt + 12.5 * q, `[ pending ≥ ${name} ]`, "start", mute), text(at, y.else + 13.5 * q, `[ pending < ${name} ]`, "start", mute),
   ].join("");
 }
@@ -235,7 +238,8 @@ function messages(pen, m, body, texts) {
     const back = leftOf(pen, m.from, level) + bar;
     const edge = Math.max(out, back) + 11 * q;
     body.push(`<path d="M${out} ${at - 7 * q}H${edge}V${at}H${back + 5 * q}" fill="none" stroke="${ink}" stroke-width="${width}" ${dash}/>`, head(back, at, -1, ink, q));
-    texts.push(words(pen, edge + 5 * q, at + q, m.text, "start", now));
+    const crosses = m.from === THREAD && edge + 5 * q + pen.style.measure(m.text, size, 650) > x[VM] - 6 * q;
+    texts.push(words(pen, edge + 5 * q, at + q, (crosses && m.short) || m.text, "start", now));
   } else {
     const start = m.from === USER ? x[USER] : leftOf(pen, m.from, callerLevel(pen, m)) + bar;
     const end = leftOf(pen, m.to, 0);

@@ -1,9 +1,9 @@
 // The widget: traits in, DOM out. One View per displayed output; drawing is done by the pure modules, this one wires.
 
+import { Fit } from "./fit.js";
 import { ItsPanel } from "./itspanel.js";
 import { actionOf, keepsKey } from "./keys.js";
 import { MapPanel } from "./mappanel.js";
-import { textMeasure } from "./measure.js";
 import { ICONS, PANELS, legendHtml, pageHtml } from "./page.js";
 import { Playback } from "./playback.js";
 import { atEnd, moved, toMark, toMoment, toStep } from "./player.js";
@@ -25,7 +25,6 @@ const SCRIPT_MS = 8; // .. if the model and the timeline took less than this
 const REST_MS = 70; // after the last move of a drag the parts that were left out follow
 const LONG_MS = 12; // where the other parts take longer than this, the timeline is shown a frame before them
 const SYNC_MS = 250; // the cursor trait follows at rest, and this often while playing
-const THEME_MS = 500; // a theme's last colours are there
 const PLOT = { s: 150, m: 196, l: 236 };
 const ROW = { s: 25, m: 25, l: 29 };
 let views = 0;
@@ -46,8 +45,7 @@ class View {
     this.el = {};
     for (const e of this.root.querySelectorAll("[data-el]")) this.el[e.dataset.el] = e;
     el.append(this.root);
-    this.measure = textMeasure(() => this.font);
-    this.widthOf = (name, otherwise) => (this.widths[name] ||= this.el[name].clientWidth) || otherwise; // asked once: it lays out the page
+    this.fit = new Fit(this.root, this.el, () => this.drawAll());
     this.axisKind = "time";
     this.untouched = true; // the first picture is the switchover; playing it begins at T0
     this.playback = new Playback(() => this.playState(), (cursor, isMark) => this.played(cursor, isMark));
@@ -68,10 +66,6 @@ class View {
     this.pinned = pinnedRun(model.get("_pinned"));
     this.cursor = toMoment(this.run, model.get("cursor_s"));
     this.listen();
-    this.resizer = new ResizeObserver(() => this.isStale() && this.drawAll());
-    for (const element of [this.root, this.el.time.parentElement]) this.resizer.observe(element);
-    this.themed = new MutationObserver(() => this.theme !== this.shownTheme && this.themeChanged());
-    this.themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     this.sayError(model.get("_status")?.error ?? "");
   }
 
@@ -90,25 +84,7 @@ class View {
   }
 
   get style() {
-    return { q: this.q, measure: this.measure, widthOf: this.widthOf };
-  }
-
-  get theme() {
-    return this.root.closest("[data-jp-theme-light]")?.dataset.jpThemeLight ?? "";
-  }
-
-  /** Its style sheets come one after the other: what is measured between two frames nobody sees, and nobody reports. */
-  themeChanged() {
-    this.shownTheme = this.theme;
-    cancelAnimationFrame(this.themeFrame ?? 0);
-    clearTimeout(this.themeTimer);
-    this.themeFrame = requestAnimationFrame(() => this.drawAll());
-    this.themeTimer = setTimeout(() => this.drawAll(), THEME_MS);
-  }
-
-  /** Whether something was measured at another size. */
-  isStale() {
-    return this.width !== this.root.clientWidth || Object.entries(this.widths).some(([name, width]) => width !== this.el[name].clientWidth);
+    return { q: this.q, measure: this.fit.measure, fit: this.fit };
   }
 
   // -- events ------------------------------------------------------------------------------------------------------
@@ -264,12 +240,9 @@ class View {
   /** Everything anew, also what depends on the stage's size, type and theme. */
   drawAll() {
     const { root } = this;
-    this.width = root.clientWidth;
-    this.font = getComputedStyle(root).fontFamily;
-    this.widths = {};
-    const width = this.width / this.q;
+    this.fit.take();
+    const width = this.fit.width / this.q;
     root.dataset.size = width >= 1540 ? "l" : width >= 1060 ? "m" : "s";
-    this.shownTheme = this.theme;
     this.drawRun();
   }
 
@@ -297,7 +270,7 @@ class View {
     const { el, run } = this;
     const reason = [run.outcome.reason, damageList(run.damage)].filter(Boolean).join(". ");
     el.why.hidden = !reason;
-    setHtml(el.why, esc(reason));
+    setHtml(el.why, esc(reason.slice(0, 1).toUpperCase() + reason.slice(1)));
     setHtml(el.version, `functions of QEMU ${esc(run.version)}`);
     if (el.source) setHtml(el.source, esc(run.name));
     this.alternative = null;
@@ -312,8 +285,9 @@ class View {
   }
 
   drawMap() {
-    const width = this.map && this.widthOf("map", 0);
-    if (width) this.map.show(this.run, this.cursor.t, { ...this.style, width, font: this.font, theme: `${this.shownTheme} ${this.q}` });
+    const { fit } = this;
+    const width = this.map && fit.widthOf("map", 0);
+    if (width) this.map.show(this.run, this.cursor.t, { ...this.style, width, font: fit.font, theme: `${fit.theme} ${this.q}` });
   }
 
   showPinned() {
@@ -326,9 +300,9 @@ class View {
   }
 
   drawTime(sentence, moving) {
-    const { run, beside } = this;
-    const width = this.widthOf("time", 600);
-    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: this.shownTheme, font: this.font };
+    const { run, beside, fit } = this;
+    const width = fit.widthOf("time", 600);
+    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: fit.theme, font: fit.font };
     this.time.show(run, beside, style, sentence, moving);
   }
 
@@ -337,6 +311,7 @@ class View {
     const { run, cursor } = this;
     this.drawPosition();
     if (this.sequenceStep !== cursor.i) this.drawSequence();
+    this.showState();
     if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
     this.its.moveTo(run, cursor.t, this.style);
     this.map?.moveTo(cursor.t);
@@ -346,9 +321,19 @@ class View {
     setHtml(this.el.position, `event <b>${this.cursor.i + 1}</b> of ${this.run.steps.length}`);
   }
 
+  /** The sentence that is seen: with each event, or when the time has gone on long enough. */
+  showState() {
+    if (this.stated === this.cursor.i && this.playing && performance.now() - this.said.at <= SAY_MS) return;
+    this.stated = this.cursor.i;
+    setHtml(this.el.state, stateSentence(this.run, this.cursor));
+  }
+
+  /** The same for those who hear it: not more often than it can be heard. */
   say() {
+    this.stated = -1;
+    this.showState();
     const html = stateSentence(this.run, this.cursor);
-    setHtml(this.el.state, html);
+    setHtml(this.el.live, html);
     this.said = { html, at: performance.now() };
   }
 
@@ -358,7 +343,7 @@ class View {
 
   drawSequence() {
     const { el, run, cursor } = this;
-    const width = this.widthOf("sequence", 560);
+    const width = this.fit.widthOf("sequence", 560);
     const style = { ...this.style, width, row: ROW[this.root.dataset.size] };
     const { parts, height, label } = sequenceSvg(run, cursor.i, style);
     showSvg(el.sequence, parts, width, height, label);
@@ -372,10 +357,7 @@ class View {
     this.stop();
     clearTimeout(this.settling);
     this.rest.forget();
-    this.resizer.disconnect();
-    this.themed.disconnect();
-    cancelAnimationFrame(this.themeFrame ?? 0);
-    clearTimeout(this.themeTimer);
+    this.fit.remove();
     this.scenario.remove();
     this.map?.remove();
     for (const off of this.offs) off();

@@ -66,9 +66,12 @@ export function outcomeSentence(run) {
   if (run.stoppedS > 0 || o.downtime_s > 0) parts.push(`VM stopped for <b>${downtime(run)}</b>`);
   else if (!run.ok) parts.push("VM never stopped");
   if (o.transferred_bytes != null) parts.push(`<b>${bytes(o.transferred_bytes)}</b> sent`);
-  if (o.dirty_sync_count != null) parts.push(`<b>${o.dirty_sync_count}</b> bitmap ${o.dirty_sync_count === 1 ? "sync" : "syncs"}`);
+  if (o.dirty_sync_count != null) parts.push(syncs(o.dirty_sync_count));
   return damageWords(run.damage) + parts.join(", ");
 }
+
+const SYNCS = "QEMU’s dirty-sync-count: one at the beginning of each pass, one that finds little enough left, one after the stop";
+const syncs = (/** @type {number} */ n) => `<span title="${SYNCS}"><b>${n}</b> bitmap ${n === 1 ? "sync" : "syncs"}</span>`;
 
 /** What the destination's ITS lost; it is said first. @returns {string} */
 function damageWords(/** @type {Record<string, any[]> | null} */ damage) {
