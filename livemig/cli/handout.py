@@ -15,11 +15,11 @@ __all__ = ["handout"]
 def handout(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The PDF to write.")] = Path("handout.pdf"),
 ) -> None:
-    """Write one A4 page: sequence diagram and timeline of the default scenario, the time points in a line each, the
+    """Write one A4 page: sequence diagram and timeline of notebook 00's migration, the time points in a line each, the
     chain of functions at the stop. In greys, for any printer.
     """
     import livemig
     from livemig.draw.handout import handout as draw
 
-    draw(livemig.simulate(livemig.Scenario()), out)
+    draw(livemig.simulate(livemig.Scenario(downtime_limit_s=0.03)), out)
     say(f"one page written to {out}")

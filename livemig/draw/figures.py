@@ -7,26 +7,24 @@ nor are cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from livemig.draw.fit import FitText, SpreadLabels, halo
+from livemig.draw.fit import halo
 from livemig.draw.lens import Panels, Switchover, panels
 from livemig.draw.maps import convergence_map
 from livemig.draw.palette import LIGHT, Palette
 from livemig.draw.policies import comparison
 from livemig.draw.sequence import sequence
+from livemig.draw.timerows import ROWS, draw_gaps, draw_key, draw_mark_names, draw_rows
 from livemig.draw.units import duration, size
-from livemig.trace import Event, Pass, Span, Trace
+from livemig.trace import Event, Trace
 
 __all__ = ["comparison", "convergence_map", "pending", "sequence", "timeline"]
 
-ROWS = {"Passes": 2.0, "VM": 1.0, "Thread": 0.0}
-HALF = 0.36
-LABEL_FROM = 0.04  # narrower stretches, as a share of the view, never have room for a word
 ALWAYS = ("T0", "T1", "Tn+1", "Tn+2", "Tn+4")
 DOCUMENTS_THRESHOLD_BYTES = 64 << 10  # "usually 64 KB", says the project's founding document
 LOWEST_BYTES = 4 << 10  # one page; below it the axis is linear down to 0
@@ -42,18 +40,19 @@ def timeline(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None
     the lens on the switchover.
     """
     axes, seen = panels(trace, ax, palette, 3.1)
-    _rows(axes.whole, trace, recorded, palette, 0.0, 1.0)
-    _mark_names(axes.whole, trace, palette, 0.0, 1.0, ALWAYS)
+    draw_rows(axes.whole, trace, recorded, palette, 0.0, 1.0)
+    draw_mark_names(axes.whole, trace, palette, 0.0, 1.0, ALWAYS)
     axes.whole.set_yticks(list(ROWS.values()), list(ROWS))
     axes.whole.tick_params(axis="y", length=0, labelcolor=palette.ink)
     if recorded is not None:
         other = "recorded" if recorded.meta.get("source") == "recorded" else "model"
         axes.whole.set_yticks([*ROWS.values(), ROWS["Passes"] - 0.5], [*ROWS, other])
     if axes.lens is not None and seen is not None:
-        _rows(axes.lens, trace, None, palette, seen.stop_s, 1e3)
-        _mark_names(axes.lens, trace, palette, seen.stop_s, 1e3, ("Tn+1", "Tn+2", "Tn+3", "Tn+4"))
+        draw_rows(axes.lens, trace, None, palette, seen.stop_s, 1e3)
+        draw_mark_names(axes.lens, trace, palette, seen.stop_s, 1e3, ("Tn+1", "Tn+2", "Tn+3", "Tn+4"))
         axes.lens.set_yticks([])
     axes.ax.set_title(_headline(trace), loc="left", color=palette.ink, fontsize=11, pad=24)
+    draw_key(axes.whole, trace, palette)
     return axes
 
 
@@ -79,27 +78,12 @@ def pending(trace: Trace, ax: Axes | None = None, recorded: Trace | None = None,
         _thresholds(view, trace, zero_s, scale, palette)
         if seen is not None:
             _stopped_band(view, seen, zero_s, scale, palette)
-        _gaps(view, trace, palette, zero_s, scale)
+        draw_gaps(view, trace, palette, zero_s, scale, LOWEST_BYTES)
     if axes.lens is not None:
         axes.lens.set_yticklabels([])
     _pending_labels(axes.whole, trace, recorded, palette)
     axes.ax.set_title(_headline(trace), loc="left", color=palette.ink, fontsize=11, pad=8)
     return axes
-
-
-def _gaps(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float) -> None:
-    """Where nothing was observed: a pale dotted band over everything, with a word where it has room."""
-    low, high = view.get_xlim()
-    for from_s, to_s in trace.gaps():
-        left, right = (max((t - zero_s) * scale, low) for t in (from_s, min(to_s, zero_s + high / scale)))
-        if right <= left:
-            continue
-        view.axvspan(left, right, facecolor=palette.well, edgecolor=palette.edge, hatch=palette.gap_hatch, lw=0,
-                     zorder=5)
-        height = ROWS["VM"] if view.get_yscale() == "linear" else LOWEST_BYTES
-        text = FitText(view, left, right, height, ("not observed", "?"), fontsize=9, color=palette.ink, ha="center",
-                       zorder=6)
-        text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
 
 
 ENDED = ("completed", "failed", "cancelled")
@@ -124,87 +108,6 @@ def _headline(trace: Trace) -> str:
         waits = "" if outcome.guest_runs_on else ", nobody runs the guest"
         return f"{who}: still in state {outcome.status} after {duration(trace.end_s)}{waits}"
     return f"{who}: {outcome.status} at {duration(trace.end_s)}"
-
-
-# -- timeline ---------------------------------------------------------------------------------------------------------
-def _rows(view: Axes, trace: Trace, recorded: Trace | None, palette: Palette, zero_s: float, scale: float) -> None:
-    low, high = view.get_xlim()
-    view.set_ylim(-0.5, 2.75)
-    for one in trace.passes():
-        _pass_bar(view, one, palette, zero_s, scale)
-    if recorded is not None:
-        for i, one in enumerate(recorded.passes()):
-            view.barh(ROWS["Passes"] - 0.5, one.end_s - one.start_s, left=one.start_s, height=0.14,
-                      color=palette.edge if i % 2 == 0 else palette.rule, lw=0)
-    busy: dict[str, list[tuple[float, float]]] = {}
-    for span in trace.spans():
-        left, right = (span.start_s - zero_s) * scale, (span.end_s - zero_s) * scale
-        if right < low or left > high:
-            continue
-        if span.row == "vm":
-            _vm_bar(view, span, left, right, palette, _counted(trace, span))
-        else:
-            busy.setdefault(span.what, []).append((left, right))
-    for what, stretches in busy.items():
-        _thread_bars(view, what, stretches, palette)
-    _gaps(view, trace, palette, zero_s, scale)
-    if trace.outcome.status != "completed" and not any(span.what == "stopped" for span in trace.spans()):
-        view.text(0.99, ROWS["VM"], "never stopped", transform=view.get_yaxis_transform(), ha="right", va="center",
-                  color=palette.paper, fontsize=9)
-
-
-def _pass_bar(view: Axes, one: Pass, palette: Palette, zero_s: float, scale: float) -> None:
-    left, right = (one.start_s - zero_s) * scale, (one.end_s - zero_s) * scale
-    low, high = view.get_xlim()
-    if right < low or left > high:
-        return
-    y = ROWS["Passes"]
-    view.barh(y, right - left, left=left, height=2 * HALF, color=palette.send_tint, edgecolor=palette.send, lw=0.8)
-    name = "last pass" if one.final else f"T{one.number}"
-    if right - left > LABEL_FROM / 2 * (high - low):
-        FitText(view, left, right, y, (f"{name}  {size(one.todo_bytes)}", name), fontsize=9, color=palette.ink,
-                ha="left" if right - left > 0.2 * (high - low) else "center")
-
-
-def _counted(trace: Trace, span: Span) -> str:
-    """What QEMU says of a stop whose band is longer: its downtime ends when the source is done."""
-    downtime_s, stop_s = trace.outcome.downtime_s, trace.mark("Tn+2")
-    length_s = span.end_s - span.start_s
-    if downtime_s is None or stop_s is None or not span.start_s <= stop_s < span.end_s or downtime_s > 0.9 * length_s:
-        return ""
-    return f"(QEMU counts {duration(downtime_s)})"
-
-
-def _vm_bar(view: Axes, span: Span, left: float, right: float, palette: Palette, counted: str) -> None:
-    y = ROWS["VM"]
-    if span.what == "running":
-        view.barh(y, right - left, left=left, height=2 * HALF, color=palette.run, lw=0)
-        FitText(view, left, right, y, ("VM running", "running"), fontsize=9, color=palette.paper)
-        return
-    view.barh(y, right - left, left=left, height=2 * HALF, color=palette.paper, edgecolor=palette.ink, lw=0.9,
-              hatch=palette.stop_hatch, zorder=3)
-    words = f"stopped {duration(span.end_s - span.start_s)}"
-    texts = (f"{words}\n{counted}", words, "stopped") if counted else (words, "stopped")
-    text = FitText(view, left, right, y, texts, fontsize=9, color=palette.ink, ha="center", zorder=6)
-    text.set_bbox({"facecolor": palette.paper, "edgecolor": "none", "pad": 1.5})
-
-
-def _thread_bars(view: Axes, what: str, stretches: list[tuple[float, float]], palette: Palette) -> None:
-    colour = {"send": palette.send, "handlers": palette.its, "device": palette.edge}.get(what, palette.edge)
-    words = {"send": "sends", "handlers": "stops the VM", "device": "device state"}.get(what, what)
-    view.broken_barh([(left, right - left) for left, right in stretches], (ROWS["Thread"] - HALF, 2 * HALF),
-                     facecolors=colour, edgecolors=colour, lw=0.5 if what == "send" else 0.2)
-    low, high = view.get_xlim()
-    for left, right in stretches:
-        if right - left > LABEL_FROM * (high - low):
-            FitText(view, left, right, ROWS["Thread"], (words,), fontsize=9, color=palette.paper, ha="center")
-
-
-def _mark_names(view: Axes, trace: Trace, palette: Palette, zero_s: float, scale: float, keep: Sequence[str]) -> None:
-    low, high = view.get_xlim()
-    points = [((m.t_s - zero_s) * scale, m.label) for m in trace.marks()]
-    inside = [(min(max(x, low), high), name) for x, name in points if low - 1e-9 <= x <= high + 1e-9]
-    SpreadLabels(view, inside, ROWS["Passes"] + HALF + 0.1, palette, keep)
 
 
 # -- pending ----------------------------------------------------------------------------------------------------------

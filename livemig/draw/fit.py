@@ -57,7 +57,8 @@ class FitText(Text):
 class SpreadLabels(Artist):
     """Names above points of the x axis, moved apart, with a leader from each name to its point.
 
-    Where there is no room for all, the least important are left out: `keep` names those that stay longest.
+    Where there is no room for all, the least important lose their names and keep a tick: `keep` names those that stay
+    longest.
     """
 
     def __init__(self, ax: Axes, points: Sequence[tuple[float, str]], y: float, palette: Palette,
@@ -71,6 +72,7 @@ class SpreadLabels(Artist):
                             weight="bold") for _, name in self.points]
         self.leaders = [Line2D([], [], color=palette.edge, lw=0.8) for _ in self.points]
         self.shown: list[int] = []
+        self.nameless: list[int] = []
         ax.add_artist(self)
         self.set_clip_on(False)
         self.set_zorder(5)
@@ -82,8 +84,9 @@ class SpreadLabels(Artist):
     def draw(self, renderer: RendererBase) -> None:
         """Lay the names out for the present size, then draw them."""
         self.lay_out(renderer)
-        for i in self.shown:
+        for i in (*self.nameless, *self.shown):
             self.leaders[i].draw(renderer)
+        for i in self.shown:
             self.labels[i].draw(renderer)
 
     def get_tightbbox(self, renderer: RendererBase | None = None) -> None:
@@ -98,7 +101,8 @@ class SpreadLabels(Artist):
         at = [float(axes.transData.transform((x, self.y))[0]) for x, _ in self.points]
         base = float(axes.transData.transform((0, self.y))[1])
         width = [label.get_window_extent(renderer).width + 6 * px for label in self.labels]
-        shown = [i for i, x in enumerate(at) if box.x0 - 1 <= x <= box.x1 + 1]
+        inside = [i for i, x in enumerate(at) if box.x0 - 1 <= x <= box.x1 + 1]
+        shown = list(inside)
         margin = 4 * px
         while sum(width[i] for i in shown) > box.width + 2 * margin or _crowded(shown, at, width):
             spare = [i for i in shown if self.points[i][1] not in self.keep]
@@ -110,6 +114,9 @@ class SpreadLabels(Artist):
             self.labels[i].set_position((x, base + self.rise * px))
             self.leaders[i].set_data([at[i], at[i], x, x], [base, base + 5 * px, base + (self.rise - 4) * px,
                                                             base + (self.rise - 1) * px])
+        self.nameless = [i for i in inside if i not in shown]
+        for i in self.nameless:
+            self.leaders[i].set_data([at[i], at[i]], [base, base + 5 * px])
         self.shown = shown
 
 

@@ -1,7 +1,7 @@
 """Passes as maps of a small guest's memory: a panel a pass, a cell a page.
 
 Blue is sent in the pass; a hatch is left over to the next; white had no turn. An orange bar says that the guest wrote
-the page in this pass: at the left, before its turn; at the right, after it; over the whole cell, without a turn. It
+the page in this pass: at the left, before its turn; at the right, after it; full width, the page had no turn. It
 draws plain data (`engine.pages.PassPages` has these names), so this room needs no engine.
 """
 
@@ -20,7 +20,8 @@ from livemig.draw.validation import FigureError
 
 __all__ = ["page_map"]
 
-_BAR = 0.2  # height of the orange bar, in cells
+_BAR, _INSET = 0.17, 0.1  # height of the orange bar and its distance from the cell's border, in cells
+_BEFORE, _AFTER, _NO_TURN = (_INSET, 0.5 - _INSET), (0.5, 0.5 - _INSET), (_INSET, 1 - 2 * _INSET)  # begin and width
 _CELL_INCHES, _HEAD_INCHES = 0.3, 1.3
 
 
@@ -75,8 +76,8 @@ def _panel(view: Axes, one: OnePass, pages: int, columns: int, palette: Palette)
         if page in left:
             view.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=palette.edge, hatch="////", lw=0.8))
         for begin, width in bars.get(page, ()):
-            view.add_patch(Rectangle((x + begin, y + 1 - _BAR), width, _BAR, facecolor=palette.dirty, lw=0))
-        number = view.text(x + 0.5, y + 0.42, str(page), ha="center", va="center", fontsize=7,
+            view.add_patch(Rectangle((x + begin, y + 1 - _INSET - _BAR), width, _BAR, facecolor=palette.dirty, lw=0))
+        number = view.text(x + 0.5, y + 0.39, str(page), ha="center", va="center", fontsize=7,
                            color=palette.ink if page in sent or page in left or page in bars else palette.mute)
         if page in left:  # a ground, or the hatch would run through the digits
             number.set_bbox({"facecolor": fill, "edgecolor": "none", "pad": 1.0})
@@ -91,7 +92,7 @@ def _panel(view: Axes, one: OnePass, pages: int, columns: int, palette: Palette)
 def _bars(one: OnePass) -> dict[int, list[tuple[float, float]]]:
     """Orange bars of each written page: (begin, width), in cells."""
     bars: dict[int, list[tuple[float, float]]] = {}
-    for pages, bar in ((one.before, (0.0, 0.5)), (one.after, (0.5, 0.5)), (one.no_turn, (0.0, 1.0))):
+    for pages, bar in ((one.before, _BEFORE), (one.after, _AFTER), (one.no_turn, _NO_TURN)):
         for page in pages:
             bars.setdefault(page, []).append(bar)
     return bars
@@ -101,5 +102,5 @@ def _legend(made: Figure, palette: Palette) -> None:
     keys = [Patch(facecolor=palette.send_tint, edgecolor=palette.rule, label="sent in this pass"),
             Patch(facecolor=palette.paper, edgecolor=palette.edge, hatch="////", label="left over"),
             Patch(facecolor=palette.dirty, label="written: left half before its turn,\nright half after it, "
-                                                 "full width without one")]
+                                                 "full width: the page had no turn in this pass")]
     made.legend(handles=keys, loc="outside lower left", ncols=3, frameon=False, fontsize=8, labelcolor=palette.ink)

@@ -54,6 +54,20 @@ class _Teller:
     def before_stop(self, event: Event) -> bool:
         return self.stop_s is None or event.t_s < self.stop_s
 
+    def waiting_at_the_event(self) -> set[str]:
+        """The source's functions that had been called, and had not returned, when the stop's event STOP was sent."""
+        waiting: list[str] = []
+        for event in self.late:
+            if event.lane == "dst":
+                continue
+            if event.kind == "event" and event.name == "STOP":
+                break
+            if event.kind == "call":
+                waiting.append(event.name)
+            elif event.kind == "return" and event.name in waiting:
+                waiting.remove(event.name)
+        return set(waiting)
+
     def saved(self, low_s: float | None, high_s: float | None) -> list[Event]:
         low = -1.0 if low_s is None else low_s
         high = float("inf") if high_s is None else high_s
@@ -127,11 +141,25 @@ def _stop(t: _Teller) -> Iterator[Row]:
     if saves:
         yield from _save_rows(saves, at)
         yield Row("return", "its", "vm")
-    yield Row("return", "vm", "migration")
-    if any(e.t_s >= t.stop_s for e in t.trace.select("event", "STOP")):
-        yield Row("message", "migration", "user", "event STOP")
+    yield from _stop_is_told(t)
     if "migration_stop_vm" in t.calls:
         yield Row("pop")
+
+
+def _stop_is_told(t: _Teller) -> Iterator[Row]:
+    """The event STOP and the return to the migration thread, in the Trace's order: a function of the VM's that is still
+    running sends it (`do_vm_stop`, after its handlers); where none was seen, the thread does.
+    """
+    back = Row("return", "vm", "migration")
+    told = any(e.name == "STOP" and e.kind == "event" and e.lane != "dst" for e in t.late)
+    waiting = t.waiting_at_the_event()
+    inside = [name for name, lane in CHAIN if lane == "vm" and name in waiting]
+    if not told or not inside:
+        yield from [back, Row("message", "migration", "user", "event STOP")] if told else [back]
+        return
+    over = sum(lane == "vm" and name in t.calls and name not in waiting for name, lane in CHAIN)
+    yield from [Row("pop", "vm")] * over
+    yield from [Row("message", "vm", "user", "event STOP"), back]
 
 
 def _pause(t: _Teller) -> Iterator[Row]:

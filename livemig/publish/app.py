@@ -1,5 +1,6 @@
 """A notebook as an app: Voilà runs it for each visitor and shows text, outputs and controls, and no code.
 
+Where no code is shown no exercise can be answered: Voilà gets a copy without them (`readers.to_use`).
 Voilà's page asks addresses of the network for icons; the template in `jupyter/voila/templates/livemig` leaves them out,
 so the app works where there is no network.
 """
@@ -7,10 +8,14 @@ so the app works where there is no network.
 from __future__ import annotations
 
 import os
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from livemig.publish.notebooks import PublishError
+import nbformat
+
+from livemig.publish.notebooks import PublishError, read
+from livemig.publish.readers import to_use
 
 __all__ = ["serve", "voila_arguments"]
 
@@ -27,7 +32,10 @@ def serve(notebook: Path, port: int, browser: bool) -> None:
         raise PublishError(f"Voilà is not usable in this Python ({error}); pip install voila") from None
     before = os.environ.get("JUPYTER_PATH")
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(_TEMPLATES), before]))
-    Voila.launch_instance(voila_arguments(notebook, port, browser))
+    with tempfile.TemporaryDirectory(prefix="livemig-app-") as folder:
+        shown = Path(folder, notebook.name)
+        nbformat.write(to_use(read(notebook)), shown)  # type: ignore[no-untyped-call]
+        Voila.launch_instance(voila_arguments(shown, port, browser))
 
 
 def voila_arguments(notebook: Path, port: int, browser: bool) -> list[str]:

@@ -17,6 +17,10 @@ __all__ = ["WIDGET", "Page", "code_html", "outputs_html"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _STATES = "application/vnd.jupyter.widget-state+json"
+FIGURES = {"timeline": "Timeline of passes, VM and migration thread", "pending": "Curve of what is pending",
+           "sequence": "Sequence diagram", "convergence_map": "Map of which migrations converge",
+           "comparison": "Comparison of policies", "page_map": "Map of pages, one panel for each pass",
+           "transitions": "Diagram of states"}
 _highlight = Highlight2HTML(pygments_lexer="ipython3")  # type: ignore[no-untyped-call]
 
 
@@ -112,9 +116,11 @@ def _html(data: Mapping[str, Any], source: str, page: Page) -> str:
 
 
 def _image(data: Mapping[str, Any], source: str, page: Page) -> str:
-    """A figure's words are the code that drew it: it stands above it."""
-    last = [line for line in source.splitlines() if line.strip()][-1].strip().rstrip(";")
-    return f'<div class="wide picture"><img src="{_png(data)}" alt="{html.escape(f"Figure drawn by {last}")}"></div>'
+    """A figure's words: what kind it is, by the function that drew it, and the section that it stands in."""
+    drawn_by = [FIGURES[name] for name in re.findall(r"(\w+)\(", source) if name in FIGURES]
+    sections = [text for level, text, _ in page.anchors.headings if level < 3]
+    words = f"{drawn_by[-1] if drawn_by else 'Figure'}, in: {sections[-1] if sections else 'this page'}"
+    return f'<div class="picture"><img src="{_png(data)}" alt="{html.escape(words)}"></div>'
 
 
 def _markdown(data: Mapping[str, Any], source: str, page: Page) -> str:

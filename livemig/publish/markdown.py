@@ -9,15 +9,17 @@ from __future__ import annotations
 import html
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-__all__ = ["Address", "Anchors", "page_of", "plain_text", "to_html"]
+__all__ = ["HEADING", "Address", "Anchors", "at_headings", "page_of", "plain_text", "to_html"]
 
 Address = Callable[[str], str | None]
+HEADING = re.compile(r"^(#{1,3}) +(.+?)\s*$")
+_FENCE = re.compile(r"^\s*(```|~~~)")
 _FOLDER = "notebooks"
 
 
@@ -49,6 +51,20 @@ def to_html(source: str, anchors: Anchors, address: Address = page_of) -> str:
     `address`: of a file of the repository on the page's site, None where it has none; then the link becomes its words.
     """
     return MarkdownWithMath(renderer=_Renderer(anchors, address)).render(source)
+
+
+def at_headings(text: str) -> Iterator[str]:
+    """A Markdown text cut in front of each heading of the levels 1 to 3; a line in a code block is none."""
+    lines: list[str] = []
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= bool(_FENCE.match(line))
+        if not fenced and HEADING.match(line) and any(lines):
+            yield "\n".join(lines)
+            lines = []
+        lines.append(line)
+    if any(lines):
+        yield "\n".join(lines)
 
 
 def plain_text(source: str) -> str:

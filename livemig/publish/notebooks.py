@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from livemig.publish.markdown import plain_text
 
-__all__ = ["Notebook", "PublishError", "execute", "executed", "read_notebooks"]
+__all__ = ["Notebook", "PublishError", "execute", "executed", "read", "read_notebooks"]
 
 TIMEOUT_S = 240
 _MINUTES = re.compile(r"^\*\*Time\*\*: (\d+) minutes, and (\d+) for the exercises\.", re.MULTILINE)
@@ -57,7 +57,7 @@ def read_notebooks(folder: Path) -> list[Notebook]:
 
 
 def _described(file: Path) -> Notebook:
-    text = str(_read(file).cells[0].source)
+    text = str(read(file).cells[0].source)
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     promise = _FIRST_PROMISE.search(text)
     minutes = _MINUTES.search(text)
@@ -68,7 +68,8 @@ def _described(file: Path) -> Notebook:
     return Notebook(file, plain_text(title[1]), plain_text(promise[1]).rstrip(".;, "), in_all)
 
 
-def _read(file: Path) -> Any:
+def read(file: Path) -> Any:
+    """A notebook's content; `PublishError` where the file holds none."""
     try:
         return nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
@@ -81,7 +82,7 @@ def execute(file: Path, env: Mapping[str, str] | None = None) -> Any:
     `env`: the kernel's environment instead of this process's. The kernel is gone when this returns or raises.
     Raises `PublishError` with the cell's error when a cell fails.
     """
-    notebook = _read(file)
+    notebook = read(file)
     # "python3" of jupyter_client is this Python; its kernel warns on stderr that it talks over TCP, which is local.
     client = NotebookClient(notebook, timeout=TIMEOUT_S, kernel_name="python3", coalesce_streams=True,
                             extra_arguments=["--log-level=ERROR"], resources={"metadata": {"path": file.parent}})

@@ -12,6 +12,7 @@ from livemig.publish.docs import build_docs, on_the_site
 from livemig.publish.folder import replaced
 from livemig.publish.notebooks import Notebook, executed, read_notebooks
 from livemig.publish.page import SITE_NAME, page
+from livemig.publish.readers import to_read
 
 __all__ = ["EXTRA_PAGES", "build_site", "notebook_page"]
 
@@ -51,6 +52,7 @@ def build_site(notebooks: Path, folder: Path, progress: Callable[[str], None] | 
 def notebook_page(chapter: Notebook, run: Any, before: Sequence[Notebook] = (), after: Sequence[Notebook] = (),
                   nav: Sequence[tuple[str, str]] = ()) -> str:
     """One executed notebook as a page; `before` and `after` hold the neighbours that it links to, or nothing."""
+    run = to_read(run)
     target = Page(run, ADDRESS)
     draw = {"markdown": lambda cell: target.text(cell.source), "code": target.code}
     cells = [draw[cell.cell_type](cell) for cell in run.cells if cell.cell_type in draw]

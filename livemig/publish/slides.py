@@ -9,7 +9,6 @@ network, and no maintained Python package ships it.
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 
 from livemig.publish.cells import WIDGET, Page
 from livemig.publish.folder import replaced
-from livemig.publish.markdown import plain_text
+from livemig.publish.markdown import HEADING, at_headings, plain_text
 from livemig.publish.notebooks import Notebook, executed, read_notebooks
 from livemig.publish.page import SITE_NAME, document, page, static_text
+from livemig.publish.readers import to_read
 
 __all__ = ["Slide", "build_slides", "deck", "split"]
 
-_HEADING = re.compile(r"^(#{1,3}) +(.+?)\s*$")
-_FENCE = re.compile(r"^\s*(```|~~~)")
 _LEFT_OUT = ("skip", "notes")  # of a cell's "slide type" in JupyterLab; the other types change nothing
 
 
@@ -47,11 +45,11 @@ class Slide:
 
 
 def split(run: Any) -> list[Slide]:
-    """The slides of a notebook: parts are Markdown texts and code cells."""
+    """The slides of a notebook, less what only works in JupyterLab: parts are Markdown texts and code cells."""
     slides = [Slide("")]
     section, heading = "", ""
-    for part in _parts(run):
-        found = _HEADING.match(part.strip().partition("\n")[0]) if isinstance(part, str) else None
+    for part in _parts(to_read(run)):
+        found = HEADING.match(part.strip().partition("\n")[0]) if isinstance(part, str) else None
         if found is not None:
             level, heading = len(found[1]), plain_text(found[2])
             section = heading if level < 3 else section
@@ -74,20 +72,7 @@ def _parts(run: Any) -> Iterator[Any]:
         if cell.cell_type == "code":
             yield cell
         elif cell.cell_type == "markdown":
-            yield from _at_headings(str(cell.source))
-
-
-def _at_headings(text: str) -> Iterator[str]:
-    lines: list[str] = []
-    fenced = False
-    for line in text.splitlines():
-        fenced ^= bool(_FENCE.match(line))
-        if not fenced and _HEADING.match(line) and any(lines):
-            yield "\n".join(lines)
-            lines = []
-        lines.append(line)
-    if any(lines):
-        yield "\n".join(lines)
+            yield from at_headings(str(cell.source))
 
 
 def build_slides(notebooks: Path, folder: Path, progress: Callable[[str], None] | None = None,
@@ -108,7 +93,8 @@ def deck(title: str, run: Any) -> str:
     slides = split(run)
     shown = "\n".join(_slide(slide, i, len(slides), target) for i, slide in enumerate(slides, start=1))
     body = (f'<main class="deck"><h1 class="unseen">{html.escape(title)}</h1>{shown}</main>\n'
-            '<nav class="turn-slides" aria-label="Slides">'
+            '<nav class="turn-slides" aria-label="Slides"><span role="status" data-keys></span>'
+            '<button data-more hidden>more ↓</button>'
             '<button data-turn="-1" aria-label="Previous slide">‹</button><span role="status" data-place></span>'
             f'<button data-turn="1" aria-label="Next slide">›</button></nav>{target.scripts()}'
             f'<script>\n{static_text("deck.js")}\n</script>')
@@ -126,5 +112,6 @@ def _slide(slide: Slide, number: int, count: int, target: Page) -> str:
 def _index(chapters: list[Notebook]) -> str:
     rows = "".join(f'<li><a href="{one.page}">{html.escape(one.title)}</a></li>' for one in chapters)
     keys = ("Space or Page Down goes on (a high slide scrolls first), Page Up goes back, the arrows left and right "
-            "turn at once. In a stage the same keys are the stage's; Escape gives them back to the slides.")
+            "turn at once. In a stage the same keys are the stage's; Escape gives them back to the slides; the bar "
+            "below says so while a stage has them. Its button \"more\" is there as long as a slide goes on below.")
     return page(SITE_NAME, f'<h1>Slides</h1><p>{keys}</p><ol class="chapters" start="0">{rows}</ol>')

@@ -65,5 +65,15 @@ def test_the_stage_of_notebook_00_works_and_nobody_else_is_asked(app: str, chrom
     plays(stage)
     assert answers(stage)
     assert page.locator("text=livemig.stage(scenario").count() == 0  # no code
+    shown = page.locator("body").inner_text()
+    assert "To answer the exercises: make lab." in shown
+    for gone in ("not answered", "place of the dots", "Run All Cells"):
+        assert gone not in shown
+    grounds = []
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        ground = "body => [getComputedStyle(body).backgroundColor, body.dataset.jpThemeLight]"
+        grounds.append(page.locator("body").evaluate(ground))
+    assert grounds == [["rgb(255, 255, 255)", "true"], ["rgb(17, 17, 17)", "false"]]  # JupyterLab's --jp-layout-color0
     page.close()
     assert (asked.foreign, asked.errors) == ([], [])

@@ -71,5 +71,34 @@ def test_a_presenters_remote_passes_over_nothing(decks: Path, chromium: Browser)
         assert shown(page) == "slide-2"
 
 
+def test_the_bar_says_who_has_the_keys_and_that_a_slide_goes_on(decks: Path, chromium: Browser) -> None:
+    """And it lies over nothing: a slide ends where the bar begins."""
+    with opened(chromium, decks / "00_start_here.html", 1280, 720) as page:
+        bar, keys = page.locator(".turn-slides"), page.locator("[data-keys]")
+        more = page.get_by_role("button", name="more")
+        expect(more).to_be_hidden()  # the first slide of the notebook fits
+        while not page.locator(".slide:not([hidden]) [data-widget=stage]").count():
+            page.keyboard.press("ArrowRight")
+        here = shown(page)
+        slide = page.locator(f"#{here}").bounding_box()
+        assert slide["y"] + slide["height"] <= bar.bounding_box()["y"] + 0.5  # type: ignore[index]
+        slider = page.locator(f"#{here}").get_by_label("Dirty rate", exact=True)
+        slider.focus()
+        expect(keys).to_contain_text("Esc, then →")
+        page.keyboard.press("ArrowRight")
+        assert shown(page) == here
+        page.keyboard.press("Escape")
+        expect(keys).to_be_empty()
+        for _ in range(20):
+            if more.is_hidden():
+                break
+            more.click()
+            page.wait_for_timeout(50)
+        assert shown(page) == here
+        assert page.locator(f"#{here}").evaluate("s => s.scrollHeight - s.clientHeight - s.scrollTop") <= 2
+        page.keyboard.press("ArrowRight")
+        assert shown(page) != here
+
+
 def shown(page: Page) -> str:
     return str(page.locator(".slide:not([hidden])").get_attribute("id"))

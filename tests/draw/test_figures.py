@@ -255,6 +255,40 @@ def test_the_tables_stand_where_they_were_saved(name, order):
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("name", ["default", "tcg", "b05", "k02-converge-dst-paused", "s05-pause"])
+def test_the_event_of_the_stop_comes_from_who_sends_it(name):
+    """From the VM's lifeline and before its return where `do_vm_stop` still runs; else the thread's, as recorded."""
+    events = [(e.kind, e.name) for e in run(name).events if e.lane == "migration"]
+    sent = events.index(("event", "STOP"))
+    inside = ("return", "do_vm_stop") in events[sent:]
+    assert inside == (name in ("default", "tcg"))
+    rows = story(run(name))
+    (row,) = [r for r in rows if r.text == "event STOP"]
+    back = next(i for i, r in enumerate(rows) if (r.kind, r.source) == ("return", "vm"))
+    assert (row.source, rows.index(row) < back) == (("vm", True) if inside else ("migration", False))
+
+
+def test_a_time_point_without_room_for_its_name_keeps_a_tick():
+    trace = run("default")
+    panels = timeline(trace)
+    assert_readable(panels.ax.figure)
+    (labels,) = panels.whole.findobj(SpreadLabels)
+    to_seconds = panels.whole.transData.inverted()
+    at = [line.get_xdata()[0] for i, line in enumerate(labels.leaders) if i in (*labels.shown, *labels.nameless)]
+    assert len(labels.nameless) > 0
+    assert [float(to_seconds.transform((x, 0))[0]) for x in at] == pytest.approx(
+        sorted(m.t_s for m in trace.marks()), abs=1e-6)
+
+
+def test_the_threads_colours_have_a_key():
+    for name, words in (("default", ["sends", "stops the VM, handlers", "device state"]), ("d03", ["sends"])):
+        legend = timeline(run(name)).whole.get_legend()
+        told = {text.get_text(): to_hex(patch.get_facecolor())
+                for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)}
+        assert [word for word in told if word != "Thread:"] == words
+        assert told["sends"] == LIGHT.send
+
+
 def test_cancel_and_failure():
     cancelled = [r.text for r in story(run("d03"))]
     assert cancelled[-2:] == ["migrate_cancel", "migration cancelled"]

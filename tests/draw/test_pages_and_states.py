@@ -35,7 +35,11 @@ def cells(view, colour):
 def test_each_page_is_drawn_as_what_it_was():
     (view,) = page_map([one_pass(todo=(0, 1, 9), sent=(0, 9), before=(9,), after=(0, 9), no_turn=(3,), left=(1,))], 16)
     assert [page for page, _, _ in cells(view, LIGHT.send_tint)] == [0, 9]
-    assert cells(view, LIGHT.dirty) == [(0, 0.5, 0.5), (3, 0.0, 1.0), (9, 0.0, 0.5), (9, 0.5, 0.5)]
+    halves = [(page, begin < 0.4, begin + width > 0.6) for page, begin, width in cells(view, LIGHT.dirty)]
+    assert halves == [(0, False, True), (3, True, True), (9, True, False), (9, False, True)]  # of page, left, right
+    for bar in (p for p in view.patches if to_hex(p.get_facecolor()) == LIGHT.dirty):  # it touches no other page
+        for low, length in ((bar.get_x() % 1, bar.get_width()), (bar.get_y() % 1, bar.get_height())):
+            assert 0.05 < low < low + length < 0.95
     assert [int(p.get_x()) for p in view.patches if p.get_hatch()] == [1]
     assert len(view.texts) == 16
     assert [text.get_text() for text in view.texts if text.get_bbox_patch()] == ["1"]  # a ground where it is hatched

@@ -9,6 +9,7 @@ import pypdf
 import pytest
 from typer.testing import CliRunner
 
+import livemig
 from livemig.cli.app import app
 from livemig.draw.handout import handout
 from livemig.engine import simulate
@@ -38,6 +39,16 @@ def test_it_has_the_time_points_and_the_chain_in_order(pdf: pypdf.PdfReader) -> 
         assert text.count(label) >= 2, label  # in the diagram and in words; in the timeline too
     chain = text[text.index("From the thread to the handler"):]
     assert [line.split()[0] for line in chain.splitlines() if line.split()[0] in CHAIN] == CHAIN
+
+
+def test_it_shows_the_migration_of_notebook_00_as_real_qemu_made_it_too(pdf: pypdf.PdfReader) -> None:
+    """5.21 s and five passes: what `b05`, which notebook 00 draws beside the same inputs, was recorded with."""
+    text = pdf.pages[0].extract_text()
+    real = livemig.recording("b05")
+    assert "30 ms of downtime allowed" in text
+    assert f"completed in {real.outcome.total_time_s:.2f} s" in text
+    running = [one.number for one in real.passes() if not one.final]
+    assert (f"T{running[-1]}" in text, f"T{running[-1] + 1}" in text) == (True, False)
 
 
 def test_it_has_no_colour(pdf: pypdf.PdfReader) -> None:

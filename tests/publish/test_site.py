@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 
 from livemig.draw.modules import script
+from livemig.publish.cells import FIGURES
 from livemig.publish.cells import Page as Target
 from livemig.publish.markdown import Anchors, to_html
 from livemig.publish.notebooks import Notebook, PublishError, read_notebooks
@@ -100,6 +102,23 @@ def test_formulas_are_mathml_and_links_lead_to_pages() -> None:
     assert 'href="docs/words.html#w"' in to_html("[words](../docs/words.md#w)", anchors, {
         "docs/words.md": "docs/words.html"}.get)
     assert anchors.headings == [(2, "A & B", "a-b"), (2, "A & B", "a-b-2")]
+
+
+def test_a_figure_says_what_it_is_and_where() -> None:
+    target = Target(nbformat.v4.new_notebook())
+    target.text("## 1. Two *phases*\n\n### Run")
+    for source, words in (("livemig.figures.timeline(trace);", "Timeline of passes, VM and migration thread"),
+                          ("page_map(story(passes), 64)\nplt.show()", "Map of pages, one panel for each pass"),
+                          ("plt.plot(x)", "Figure")):
+        picture = nbformat.v4.new_output("display_data", {"image/png": "AAAA"})
+        text = target.code(nbformat.v4.new_code_cell(source, outputs=[picture]))
+        assert f'alt="{words}, in: 1. Two phases"' in text
+
+
+def test_every_figure_with_words_of_its_own_exists() -> None:
+    """A renamed function would lose its words without a sign."""
+    rooms = [importlib.import_module(f"livemig.draw.{name}") for name in ("figures", "pages", "states")]
+    assert [name for name in FIGURES if not any(name in room.__all__ for room in rooms)] == []
 
 
 def test_a_line_that_was_written_over_shows_its_last_state() -> None:

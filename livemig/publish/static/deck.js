@@ -2,6 +2,9 @@
 {
   const slides = [...document.querySelectorAll(".slide")];
   const place = document.querySelector("[data-place]");
+  const more = document.querySelector("[data-more]");
+  const keys = document.querySelector("[data-keys]");
+  const OWNERS = "[data-widget], input, select, textarea";
   let at = 0;
 
   function show(number) {
@@ -9,8 +12,16 @@
     slides.forEach((slide, i) => (slide.hidden = i !== at));
     place.textContent = `${at + 1} / ${slides.length}`;
     slides[at].focus({ preventScroll: true });
+    grown.disconnect();
+    [slides[at], ...slides[at].children].forEach((part) => grown.observe(part)); // a stage comes later than its slide
+    tellMore();
     if (location.hash !== `#${slides[at].id}`) history.replaceState(null, "", `#${slides[at].id}`);
   }
+
+  const below = () => slides[at].scrollHeight - slides[at].clientHeight - slides[at].scrollTop;
+  const tellMore = () => (more.hidden = below() <= 2);
+  const grown = new ResizeObserver(tellMore);
+  for (const slide of slides) slide.addEventListener("scroll", tellMore);
 
   function turn(by) {
     const to = at + by;
@@ -22,7 +33,7 @@
   /** By screens, so that nothing of a high slide is passed over: first to its end, then to the next one. */
   function read(by) {
     const slide = slides[at];
-    const left = by > 0 ? slide.scrollHeight - slide.clientHeight - slide.scrollTop : slide.scrollTop;
+    const left = by > 0 ? below() : slide.scrollTop;
     if (left > 2) slide.scrollBy({ top: by * Math.min(left, 0.85 * slide.clientHeight) });
     else turn(by);
   }
@@ -44,6 +55,15 @@
   for (const button of document.querySelectorAll("[data-turn]")) {
     button.onclick = () => turn(Number(button.dataset.turn)); // and the keys are the slides' again
   }
+
+  more.onclick = () => {
+    read(1);
+    slides[at].focus({ preventScroll: true });
+  };
+  // Who has the keys is said as long as it is not the slides.
+  const tellKeys = () => (keys.textContent = document.activeElement?.closest(OWNERS) ? "Keys are the picture's. Esc, then → turns the slide." : "");
+  addEventListener("focusin", tellKeys);
+  addEventListener("focusout", () => setTimeout(tellKeys));
 
   function fromAddress() {
     const slide = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest(".slide");
