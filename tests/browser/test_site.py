@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Browser, Locator, expect
 
 from livemig.publish.notebooks import Notebook
@@ -57,6 +58,32 @@ def test_four_stages_on_one_page_are_four(tmp_path: Path, chromium: Browser) -> 
             now = [one.locator("h2").inner_text() for one in stages]
             assert [a != b for a, b in zip(now, headlines, strict=True)] == [j <= i for j in range(4)]
         assert violations(page) == []
+
+
+EDGES = """() => Object.fromEntries(["h2", "main > p", ".highlight", ".picture", ".out"].map((name) => {
+  const box = document.querySelector(name).getBoundingClientRect();
+  return [name, [Math.round(box.left), Math.round(box.right)]];
+}))"""
+
+
+@pytest.mark.parametrize("columns", [2, 30])
+def test_a_page_is_one_column_and_a_wide_table_stands_around_its_middle(tmp_path: Path, chromium: Browser,
+                                                                        columns: int) -> None:
+    table = f"<table><tr>{'<td>123456789</td>' * columns}</tr></table>"
+    outputs = [new_output("display_data", data) for data in ({"image/png": "AAAA"}, {"text/html": table})]
+    cells = [new_markdown_cell("# A title\n\ntext\n\n## Part"), new_code_cell("timeline(trace)", outputs=outputs)]
+    file = tmp_path / "made.html"
+    file.write_text(notebook_page(Notebook(file, "Made", "", 5), new_notebook(cells=cells)), encoding="utf-8")
+    with opened(chromium, file) as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            edges = page.evaluate(EDGES)
+            left, right = edges.pop(".out")
+            column = edges[".highlight"]
+            assert {one for one, _ in edges.values()} == {column[0]}
+            assert {edges[".picture"][1], max(end for _, end in edges.values())} == {column[1]}
+            assert abs((left + right) - sum(column)) <= 2
+            assert (left < column[0]) == (columns > 2 and width > 1000), width
 
 
 def test_the_byte_grid_can_be_walked_and_says_what_it_cannot_do(site: Path, chromium: Browser) -> None:
