@@ -147,10 +147,14 @@ def test_a_theme_chosen_while_the_stage_is_shown(notebook_page: NotebookPage, st
               ".map(t => t.textContent + t.getAttribute('x'))"
               ".concat(document.querySelector('.lm [data-el=scrub]').style.width)")
     before = page.evaluate(placed)
+    grounds = ("() => [...document.querySelectorAll('.lm canvas')].filter(c => c.offsetWidth).map(c =>"
+               " [...c.getContext('2d').getImageData(2, 2, 1, 1).data.slice(0, 3)].join(', '))")
+    paper = "() => getComputedStyle(document.querySelector('.lm')).backgroundColor.match(/\\d+, \\d+, \\d+/)[0]"
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", theme)
         page.wait_for_timeout(1500)
         assert page.evaluate(placed) == before, theme
+        assert set(page.evaluate(grounds)) == {page.evaluate(paper)}, theme
 
 
 def _keys(page: Page) -> None:

@@ -129,6 +129,17 @@ def test_a_width_that_changes_after_the_theme_is_measured_again(offline: Page) -
                               arg=before["width"] if before else 0)
 
 
+def test_colours_that_come_after_the_theme_are_painted(offline: Page) -> None:
+    """The canvases hide what is below them, so their ground must be the stage's in the end."""
+    offline.evaluate("() => { document.body.dataset.jpThemeLight = 'false'; setTimeout(() => document.head.append("
+                     "Object.assign(document.createElement('style'), { textContent:"
+                     " 'body { --jp-layout-color1: rgb(1, 2, 30) !important }' })), 200); }")
+    ground = ("canvas => [...canvas.getContext('2d').getImageData(2, 2, 1, 1).data.slice(0, 3)].join(', ')")
+    offline.wait_for_timeout(1000)
+    canvases = offline.locator(".lm canvas:visible").all()
+    assert [canvas.evaluate(ground) for canvas in canvases] == ["1, 2, 30"] * 2
+
+
 def test_an_impossible_input_is_explained_and_the_picture_stays(offline: Page) -> None:
     first = outcome(offline)
     offline.get_by_label("Guest RAM, MiB").fill("32")

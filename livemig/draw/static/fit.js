@@ -8,7 +8,7 @@ const THEME = "data-jp-theme-light";
 export class Fit {
   /** @param {HTMLElement} root @param {Record<string, any>} el its parts @param {() => void} redraw everything, at the new size */
   constructor(root, el, redraw) {
-    Object.assign(this, { root, el, redraw, width: 0, font: "", theme: "" });
+    Object.assign(this, { root, el, redraw, width: 0, font: "", theme: "", colours: "" });
     /** @type {Record<string, number>} */
     this.widths = {};
     this.measure = textMeasure(() => this.font);
@@ -25,7 +25,9 @@ export class Fit {
   /** A new picture begins. */
   take() {
     this.width = this.root.clientWidth;
-    this.font = getComputedStyle(this.root).fontFamily;
+    const css = getComputedStyle(this.root);
+    this.font = css.fontFamily;
+    this.colours = `${this.themeNow} ${css.backgroundColor} ${css.color}`; // what canvases were painted with
     this.widths = {};
     this.theme = this.themeNow;
   }

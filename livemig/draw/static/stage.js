@@ -17,7 +17,7 @@ import { TimePanel } from "./timepanel.js";
 import { comparison, damageList, esc, outcomeSentence, plain } from "./words.js";
 import { unpack } from "./wire.js";
 
-const SAY_MS = 900; // the state line is a live region: while playing it changes at most this often
+const SAY_MS = 900; // while playing the live region changes at most this often
 const PART_MS = 3; // while a slider is dragged, each frame has the timeline and one other part that takes no longer ..
 const ON_TIME_MS = 18; // .. if frames come in time: 60 a second, on the whole ..
 const LATE_MS = 50;
@@ -54,7 +54,7 @@ class View {
     this.rest = new Rest([
       () => this.drawWords(), () => this.drawSequence(), () => this.drawMap(), () => this.its.show(this.run, this.cursor.t, this.style),
     ], () => this.time.rest());
-    this.said = { html: "", at: -Infinity };
+    this.saidAt = -Infinity;
     this.late = 0;
     this.streamedAt = 0;
     this.synced = { t: model.get("cursor_s"), at: 0 };
@@ -223,7 +223,7 @@ class View {
   /** A moment of playing. @param {any} cursor @param {boolean} isMark then it is said at once */
   played(cursor, isMark) {
     this.cursor = cursor;
-    if (isMark) this.said.at = -Infinity;
+    if (isMark) this.saidAt = -Infinity;
     this.drawCursor();
     this.syncCursor(false);
     if (atEnd(this.run, cursor)) this.stop();
@@ -287,7 +287,7 @@ class View {
   drawMap() {
     const { fit } = this;
     const width = this.map && fit.widthOf("map", 0);
-    if (width) this.map.show(this.run, this.cursor.t, { ...this.style, width, font: fit.font, theme: `${fit.theme} ${this.q}` });
+    if (width) this.map.show(this.run, this.cursor.t, { ...this.style, width, font: fit.font, theme: `${fit.colours} ${this.q}` });
   }
 
   showPinned() {
@@ -302,7 +302,7 @@ class View {
   drawTime(sentence, moving) {
     const { run, beside, fit } = this;
     const width = fit.widthOf("time", 600);
-    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: fit.theme, font: fit.font };
+    const style = { ...this.style, width, plot: PLOT[this.root.dataset.size], axisKind: this.axisKind, theme: fit.colours, font: fit.font };
     this.time.show(run, beside, style, sentence, moving);
   }
 
@@ -311,8 +311,7 @@ class View {
     const { run, cursor } = this;
     this.drawPosition();
     if (this.sequenceStep !== cursor.i) this.drawSequence();
-    this.showState();
-    if (!this.playing || performance.now() - this.said.at > SAY_MS) this.say();
+    this.say(!this.playing || performance.now() - this.saidAt > SAY_MS);
     this.its.moveTo(run, cursor.t, this.style);
     this.map?.moveTo(cursor.t);
   }
@@ -321,20 +320,15 @@ class View {
     setHtml(this.el.position, `event <b>${this.cursor.i + 1}</b> of ${this.run.steps.length}`);
   }
 
-  /** The sentence that is seen: with each event, or when the time has gone on long enough. */
-  showState() {
-    if (this.stated === this.cursor.i && this.playing && performance.now() - this.said.at <= SAY_MS) return;
+  /** The moment in words, at each event; and for those who hear it, not more often than it can be heard. */
+  say(aloud = true) {
+    if (!aloud && this.stated === this.cursor.i) return;
     this.stated = this.cursor.i;
-    setHtml(this.el.state, stateSentence(this.run, this.cursor));
-  }
-
-  /** The same for those who hear it: not more often than it can be heard. */
-  say() {
-    this.stated = -1;
-    this.showState();
     const html = stateSentence(this.run, this.cursor);
+    setHtml(this.el.state, html);
+    if (!aloud) return;
     setHtml(this.el.live, html);
-    this.said = { html, at: performance.now() };
+    this.saidAt = performance.now();
   }
 
   moveCursor() {
