@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livemig.draw.standalone import place, scripts, styles
+from livemig.draw.standalone import document, place, scripts, styles
 from livemig.trace import Trace
 
 if TYPE_CHECKING:
@@ -28,29 +28,15 @@ _STILL_FRAMES = 8  # the last picture stands this long before the animation begi
 _INCHES = (9.6, 5.4)
 _DPI = 100
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
-html, body {{ margin: 0; background: #fff; }}
-body[data-jp-theme-light="false"] {{ background: #212121; --jp-layout-color1: #212121; }}
-.livemig-page {{ max-width: 2000px; margin: 0 auto; }}
-{style}
-</style></head>
-<body data-jp-theme-light="true"><main class="livemig-page" aria-label="livemig">
+_STYLE = """html, body { margin: 0; background: #fff; }
+body[data-jp-theme-light="false"] { background: #212121; --jp-layout-color1: #212121; }
+.livemig-page { max-width: 2000px; margin: 0 auto; }
+"""
+_BODY = """<main class="livemig-page" aria-label="livemig">
 <h1 style="position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)">{title}</h1>
 {place}</main>
-<script>
-const dark = matchMedia("(prefers-color-scheme: dark)");
-const theme = () => (document.body.dataset.jpThemeLight = String(!dark.matches));
-dark.addEventListener("change", theme);
-theme();
-</script>
 {scripts}
-<script type="module">document.body.dataset.ready = "true";</script></body></html>
-"""
+<script type="module">document.body.dataset.ready = "true";</script>"""
 
 
 class ExportError(ValueError):
@@ -62,8 +48,9 @@ def page(state: dict[str, Any], title: str, words: str) -> str:
 
     What only a kernel could do is left out (`livemig.draw.standalone`).
     """
-    return _PAGE.format(title=html.escape(title), style=styles(["stage"]), scripts=scripts(["stage"]),
+    body = _BODY.format(title=html.escape(title), scripts=scripts(["stage"]),
                         place=place("stage", state, f"<p>{html.escape(words)}</p>"))
+    return document(title, body, _STYLE + styles(["stage"]))
 
 
 def picture(trace: Trace, form: str = "png", recorded: Trace | None = None) -> bytes:

@@ -1,11 +1,12 @@
 """Widgets on a page without a kernel: their values as JSON in the page, one module for all widgets of a kind.
 
-`place()` is put where a widget belongs, `scripts()` and `styles()` once on the page, however many widgets it has. The
-module is the one that anywidget gets; `static/standin.js` stands in for the kernel.
+`document()` is the page, `place()` is put where a widget belongs, `scripts()` and `styles()` once, however many there
+are. The module is the one that anywidget gets; `static/standin.js` stands in for the kernel.
 """
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,24 @@ from typing import Any
 from livemig.draw.bytegrid import ByteGrid
 from livemig.draw.modules import read_static, script, style
 
-__all__ = ["KINDS", "Kind", "kind_of", "place", "scripts", "styles"]
+__all__ = ["KINDS", "Kind", "document", "kind_of", "place", "scripts", "styles"]
 
 State = Mapping[str, Any]
+
+_DOCUMENT = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+script-src 'unsafe-inline'; img-src data:">
+<title>{title}</title>
+<style>
+{style}
+</style></head>
+<body data-jp-theme-light="true"><script>
+{theme}
+</script>
+{body}
+</body></html>
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,14 @@ _NOT_VALUES = ("_esm", "_css", "_anywidget", "_dom", "_model", "_view")
 def kind_of(state: State) -> str | None:
     """The name in `KINDS` of the widget with this state, None for another widget."""
     return _KIND_OF.get(str(state.get("_anywidget_id")))
+
+
+def document(title: str, body_html: str, style: str) -> str:
+    """A whole HTML file with this style sheet and what stands in `<body>`; nothing is loaded into it.
+
+    The stage's themes are JupyterLab's, by an attribute of the body; here the system's setting decides.
+    """
+    return _DOCUMENT.format(title=html.escape(title), style=style, theme=read_static("theme.js"), body=body_html)
 
 
 def place(kind: str, state: State, fallback_html: str) -> str:

@@ -11,24 +11,11 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["SITE_NAME", "document", "page", "static_text"]
+from livemig.draw.standalone import document
+
+__all__ = ["SITE_NAME", "page", "static_text", "titled"]
 
 SITE_NAME = "livemig"
-
-_DOCUMENT = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
-script-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
-{style}
-</style></head>
-<body data-jp-theme-light="true"><script>
-{theme}
-</script>
-{body}
-</body></html>
-"""
 
 _BODY = """<a class="skip" href="#content">To the text</a>
 <header class="bar"><nav aria-label="Site"><a class="home" href="{root}index.html">{site}</a>{links}</nav></header>
@@ -49,13 +36,12 @@ def page(title: str, body_html: str, *, root: str = "", nav: Sequence[tuple[str,
     """
     links = "".join(f'<a href="{root}{html.escape(address)}">{html.escape(text)}</a>' for text, address in nav)
     body = _BODY.format(root=root, site=SITE_NAME, links=links, body=body_html)
-    return document(title, body, static_text("page.css") + styles)
+    return document(titled(title), body, static_text("page.css") + styles)
 
 
-def document(title: str, body_html: str, style: str) -> str:
-    """A whole HTML file with this style sheet and what stands in `<body>`; nothing is loaded into it."""
-    name = title if title == SITE_NAME else f"{title} - {SITE_NAME}"
-    return _DOCUMENT.format(title=html.escape(name), style=style, theme=static_text("theme.js"), body=body_html)
+def titled(title: str) -> str:
+    """What a browser's tab says of a page."""
+    return title if title == SITE_NAME else f"{title} - {SITE_NAME}"
 
 
 @cache

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from livemig.draw.standalone import document
 from livemig.publish.cells import WIDGET, Page
 from livemig.publish.folder import replaced
 from livemig.publish.markdown import HEADING, at_headings, plain_text
 from livemig.publish.notebooks import Notebook, executed, read_notebooks
-from livemig.publish.page import SITE_NAME, document, page, static_text
+from livemig.publish.page import SITE_NAME, page, static_text, titled
 from livemig.publish.readers import to_read
 
 __all__ = ["Slide", "build_slides", "deck", "split"]
@@ -98,7 +99,7 @@ def deck(title: str, run: Any) -> str:
             '<button data-turn="-1" aria-label="Previous slide">‹</button><span role="status" data-place></span>'
             f'<button data-turn="1" aria-label="Next slide">›</button></nav>{target.scripts()}'
             f'<script>\n{static_text("deck.js")}\n</script>')
-    return document(title, body, "\n".join((static_text("page.css"), static_text("deck.css"), target.styles())))
+    return document(titled(title), body, "\n".join((static_text("page.css"), static_text("deck.css"), target.styles())))
 
 
 def _slide(slide: Slide, number: int, count: int, target: Page) -> str:
