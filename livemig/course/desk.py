@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from livemig.course import progress_file
 from livemig.course.judge import LETTERS, example_of, judge, shown_key
-from livemig.course.model import Bytes, CourseError, Exercise, Function, Number, Order, Task
+from livemig.course.model import Bytes, Exercise, Function, Number, Order, Task, find
 from livemig.course.shown import Shown, ShownTable
 
 __all__ = ["DEFAULT_SEED", "Desk"]
@@ -156,11 +155,7 @@ class Desk:
         return Shown(f"{count} exercises read from {path}.", ("course.progress() shows all that is kept.",))
 
     def _find(self, exercise_id: str, seed: int | None) -> tuple[Exercise, int, Task]:
-        exercise = self._exercises.get(str(exercise_id))
-        if exercise is None:
-            near = get_close_matches(str(exercise_id), self._exercises, n=4)
-            known = f"near it are {', '.join(sorted(near))}" if near else f"there are {', '.join(self._exercises)}"
-            raise CourseError(f"no exercise {exercise_id!r}; {known}")
+        exercise = find(self._exercises, exercise_id)
         used = self._seeds.get(exercise.id, self._seed) if seed is None else seed
         return exercise, used, exercise.task(used)
 

@@ -8,15 +8,16 @@ same seed gives the same numbers on every machine. The key of a task is one of f
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 from livemig.its.codec import Layout
 
 __all__ = ["Bytes", "Case", "CourseError", "Draw", "Exercise", "Function", "Key", "Number", "Order", "Task", "Wrong",
-           "number"]
+           "find", "number"]
 
 MOST_DRAWS = 200
 
@@ -158,6 +159,16 @@ class Exercise:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
             raise CourseError(f"seed = {seed!r}: expected a whole number from 0 to {2**32 - 1}")
         return _task(self, seed)
+
+
+def find(exercises: Mapping[str, Exercise], exercise_id: object) -> Exercise:
+    """The exercise with this id; raises `CourseError` with the near ids, or with all."""
+    found = exercises.get(str(exercise_id))
+    if found is None:
+        near = get_close_matches(str(exercise_id), exercises, n=4)
+        known = f"near it are {', '.join(sorted(near))}" if near else f"there are {', '.join(exercises)}"
+        raise CourseError(f"no exercise {exercise_id!r}; {known}")
+    return found
 
 
 @lru_cache(maxsize=512)

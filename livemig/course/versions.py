@@ -18,7 +18,7 @@ import nbformat
 
 from livemig.course.catalogue import EXERCISES
 from livemig.course.judge import key_text
-from livemig.course.model import CourseError, Function, Task
+from livemig.course.model import CourseError, Function, Task, find
 
 __all__ = ["STUB", "instructor_version", "student_version", "write_versions"]
 
@@ -75,14 +75,8 @@ def _cells(cell: Notebook, seed: int) -> list[Notebook]:
             made.source = _QUESTION.sub(lambda match: f"course.use_seed({seed})\n{match[0]}", cell.source)
         return [_graded(made, "question", asks[1], locked=True)]
     if found := _CHECK.search(cell.source):
-        return _answered(cell, found[1], found[2] or "", _task(found[1], seed))
+        return _answered(cell, found[1], found[2] or "", find(EXERCISES, found[1]).task(seed))
     return [copy.deepcopy(cell)]
-
-
-def _task(exercise_id: str, seed: int) -> Task:
-    if exercise_id not in EXERCISES:
-        raise CourseError(f"no exercise {exercise_id!r}; there are {', '.join(EXERCISES)}")
-    return EXERCISES[exercise_id].task(seed)
 
 
 def _answered(cell: Notebook, exercise_id: str, how: str, task: Task) -> list[Notebook]:
